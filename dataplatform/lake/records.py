@@ -1,0 +1,205 @@
+"""The record of publications: per partition, what was published and from which inputs. Staleness is read from it.
+
+Each publication leaves one small JSON object in `<table>/_publications/`, named by the Delta version it belongs
+to. The state of a table is the newest entry per partition over all objects, so that the order in which they are
+written or read does not matter, and writers of disjoint slices need no lock. Delta ignores folders that begin
+with an underscore, so the record travels with the table when it is copied, and outlives Delta's own log.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+FOLDER = "_publications"
+MERGE_AT = 64
+"""A table's records are merged into one object when there are this many, so that reading them stays cheap."""
+
+InputRevisions = Mapping[str, str]
+"""Partition -> revision of an input that was read. Whole-table windows keep `{"*": digest}` instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """What is known of one published partition.
+
+    `revision` names the rows (it changes only when rows do); `version` is the Delta version that holds them;
+    `inputs` maps each parameter to the revisions it read; `source` is the delivered file of a raw table.
+    """
+
+    revision: str
+    rows: int
+    quarantined: int
+    version: int
+    sequence: int
+    run_id: str
+    published_at: str
+    code: str
+    contract: str
+    settings: Mapping[str, Any]
+    inputs: Mapping[str, InputRevisions] = field(default_factory=dict)
+    source: Mapping[str, str] = field(default_factory=dict)
+    based_on: str | None = None
+    """A renewal (equal rows, no commit) holds only while the partition still has this revision."""
+
+    @property
+    def order(self) -> tuple[int, int]:
+        return (self.version, self.sequence)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSet:
+    """Which members of a dimension changed in one publication: rows of (id, key, from, to, columns).
+
+    `members` is None when too many changed to list: then every reader is concerned.
+    """
+
+    order: tuple[int, int]
+    before: str
+    after: str
+    members: tuple[tuple[str, int | None, str, str, tuple[str, ...]], ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The published state of one table: newest slice per partition, its shape, and its recent change sets."""
+
+    slices: Mapping[str, Slice] = field(default_factory=dict)
+    shape: Mapping[str, Any] | None = None
+    changes: Sequence[ChangeSet] = ()
+    recorded_versions: frozenset[int] = frozenset()
+
+    @property
+    def revisions(self) -> dict[str, str]:
+        return {partition: slice_.revision for partition, slice_ in self.slices.items()}
+
+    def without(self, version: int, partitions: Iterable[str] | None) -> State:
+        """The same state without what commit `version` may have replaced (every slice when None)."""
+        hit = set(self.slices) if partitions is None else set(partitions)
+        kept = {name: entry for name, entry in self.slices.items() if name not in hit or entry.version > version}
+        return State(kept, self.shape, self.changes, self.recorded_versions)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One publication as it is stored: its slices, the table's shape, and a dimension's change set."""
+
+    versions: frozenset[int]
+    slices: Mapping[str, Slice]
+    shape: Mapping[str, Any]
+    changes: Sequence[ChangeSet] = ()
+
+
+def write_record(table_folder: Path, record: Record) -> None:
+    """Stores `record` atomically, and merges the table's records when there are many."""
+    folder = table_folder / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    _put(folder, record)
+    names = _names(folder)
+    if len(names) >= MERGE_AT:
+        _merge(folder, names)
+
+
+def read_state(table_folder: Path) -> State:
+    """The newest slice per partition over all records; an empty state when there are none."""
+    folder = table_folder / FOLDER
+    for _ in range(3):  # a merge may delete an object between listing and reading: then list again
+        try:
+            return _fold(json.loads((folder / name).read_bytes()) for name in _names(folder))
+        except FileNotFoundError:
+            continue
+    raise OSError(f"{folder} changes faster than it can be read")
+
+
+def _names(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return sorted(name for name in os.listdir(folder) if name.endswith(".json"))
+
+
+def _put(folder: Path, record: Record) -> None:
+    content = _to_json(record)
+    name = f"{max(record.versions, default=0):020d}-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
+    partial = folder / f"{name}.partial"
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(content, file, separators=(",", ":"), sort_keys=True)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.rename(folder / f"{name}.json")
+
+
+def _merge(folder: Path, names: Sequence[str]) -> None:
+    """Replaces the named records by one; a crash in between leaves both, which means the same."""
+    try:
+        state = _fold(json.loads((folder / name).read_bytes()) for name in names)
+    except FileNotFoundError:  # another process is merging at this moment
+        return
+    _put(folder, Record(state.recorded_versions, state.slices, state.shape or {}, state.changes[-500:]))
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _to_json(record: Record) -> dict[str, Any]:
+    """Values that many slices share (run, code, settings, input digests) are written once and referred to."""
+    shared: list[Any] = []
+    index: dict[str, int] = {}
+
+    def refer(value: Any) -> int:
+        text = json.dumps(value, sort_keys=True)
+        if text not in index:
+            index[text] = len(shared)
+            shared.append(value)
+        return index[text]
+
+    slices = {}
+    for partition, slice_ in record.slices.items():
+        entry = asdict(slice_)
+        common = {key: entry.pop(key) for key in ("run_id", "published_at", "code", "contract", "settings")}
+        entry["inputs"] = {name: refer(dict(value)) for name, value in slice_.inputs.items()}
+        slices[partition] = {**entry, "common": refer(common)}
+    return {
+        "versions": sorted(record.versions),
+        "shape": record.shape,
+        "shared": shared,
+        "slices": slices,
+        "changes": [[*change.order, change.before, change.after, change.members] for change in record.changes],
+    }
+
+
+def _fold(contents: Iterable[Mapping[str, Any]]) -> State:
+    """Newest entry per partition; renewals apply only on top of the revision they were based on."""
+    found: dict[str, list[Slice]] = {}
+    changes: dict[tuple[int, int], ChangeSet] = {}
+    versions: set[int] = set()
+    shape: tuple[int, Mapping[str, Any]] = (-1, {})
+    for content in contents:
+        versions.update(content["versions"])
+        shape = max(shape, (max(content["versions"], default=0), content["shape"]), key=lambda pair: pair[0])
+        for partition, entry in content["slices"].items():
+            found.setdefault(partition, []).append(_slice(entry, content["shared"]))
+        for version, sequence, before, after, members in content["changes"]:
+            listed = None if members is None else tuple((m[0], m[1], m[2], m[3], tuple(m[4])) for m in members)
+            changes[version, sequence] = ChangeSet((version, sequence), before, after, listed)
+    slices = {partition: _newest(entries) for partition, entries in found.items()}
+    return State(slices, shape[1] or None, [changes[order] for order in sorted(changes)], frozenset(versions))
+
+
+def _slice(entry: Mapping[str, Any], shared: Sequence[Any]) -> Slice:
+    fields = {key: value for key, value in entry.items() if key != "common"}
+    fields["inputs"] = {name: shared[position] for name, position in entry["inputs"].items()}
+    return Slice(**fields, **shared[entry["common"]])
+
+
+def _newest(entries: list[Slice]) -> Slice:
+    entries.sort(key=lambda entry: entry.order)
+    newest = entries[0]
+    for entry in entries[1:]:
+        if entry.based_on is None or entry.based_on == newest.revision:
+            newest = entry
+    return newest

@@ -1,0 +1,287 @@
+"""One lake table: open a version, list the files of a slice, publish slices in one commit.
+
+Nothing here knows how rows are made or judged. Reading hands out files and datasets; the engines turn them into
+relations. Every commit names the Dagster run that made it and the slices it replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataplatform.contracts.model import WHOLE, Contract
+from dataplatform.contracts.schema import arrow_schema
+from dataplatform.errors import OvertakenError, PermanentError
+from dataplatform.lake.records import State, read_state
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+    from deltalake import DeltaTable
+
+UNREADABLE_FEATURES = frozenset({"deletionVectors", "columnMapping", "typeWidening", "v2Checkpoint"})
+"""Delta features with which a plain read of the files would give wrong rows; such tables are refused."""
+_RUN, _SLICES = "dataplatform.run_id", "dataplatform.slices"
+_RETENTION = {"delta.logRetentionDuration": "interval 30 days", "delta.checkpointInterval": "50"}
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One Parquet file of a table version: its path, its partition value (or None) and its rows and bytes."""
+
+    path: str
+    partition: str | None
+    rows: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A table at one version, with its publication state; what is published through it cannot win if overtaken."""
+
+    table: LakeTable
+    handle: DeltaTable | None
+    state: State
+    housekeeping: frozenset[int] = frozenset()
+    """Versions that are Delta's own maintenance: the next record names them, so that they are looked up once."""
+
+    @property
+    def version(self) -> int:
+        """The Delta version, or -1 when the table does not exist yet."""
+        return -1 if self.handle is None else self.handle.version()
+
+    @cached_property
+    def files(self) -> tuple[DataFile, ...]:
+        """All files of this version, without reading any of them."""
+        if self.handle is None:
+            return ()
+        import pyarrow as pa
+
+        features = set(self.handle.protocol().reader_features or ())
+        if features & UNREADABLE_FEATURES:
+            names = ", ".join(sorted(features & UNREADABLE_FEATURES))
+            raise PermanentError(f"{self.table.contract.full_name} uses Delta features that are refused: {names}")
+        column = f"partition.{self.table.contract.partition_column}"
+        actions = pa.table(self.handle.get_add_actions(flatten=True))
+        values = actions[column].to_pylist() if column in actions.column_names else [None] * len(actions)
+        return tuple(
+            DataFile(urllib.parse.unquote(path), None if value is None else str(value), rows, size)
+            for path, value, rows, size in zip(
+                actions["path"].to_pylist(),
+                values,
+                actions["num_records"].to_pylist(),
+                actions["size_bytes"].to_pylist(),
+                strict=True,
+            )
+        )
+
+    def files_of(self, partitions: Collection[str] | None) -> list[DataFile]:
+        """The files that may hold rows of `partitions` (all files when None)."""
+        if partitions is None:
+            return list(self.files)
+        wanted = frozenset(partitions)
+        return [file for file in self.files if file.partition is None or file.partition in wanted]
+
+    def dataset(self) -> ds.Dataset:
+        """This version as an Arrow dataset: right in every case, also on object stores."""
+        if self.handle is None:
+            raise PermanentError(f"{self.table.contract.full_name} has never been published")
+        dataset: ds.Dataset = self.handle.to_pyarrow_dataset()
+        return dataset
+
+
+@dataclass(frozen=True)
+class LakeTable:
+    """The Delta table of one contract, in one lake."""
+
+    contract: Contract
+    folder: Path
+
+    @property
+    def uri(self) -> str:
+        return str(self.folder)
+
+    def open(self, version: int | None = None) -> Opened:
+        """Opens the table at its newest (or the given) version.
+
+        A commit without a record (a crash fell between the two) makes its slices unknown; a commit that is not
+        the platform's makes every older slice unknown. Unknown slices are stale and are made again.
+        """
+        from deltalake import DeltaTable
+        from deltalake.exceptions import TableNotFoundError
+
+        # the records are read before the handle: what is published in between then counts as unknown, never as known
+        state = read_state(self.folder)
+        try:
+            handle = DeltaTable(self.uri, version=version)
+        except TableNotFoundError:
+            return Opened(self, None, State())
+        if version is not None:
+            return Opened(self, handle, state)
+        state, housekeeping = _distrust_unrecorded(handle, state)
+        return Opened(self, handle, state, housekeeping)
+
+    def open_to_publish(self) -> Opened:
+        """Opens the table before its inputs are read, creating it empty when it is not there.
+
+        A first publication is then guarded by a handle like every other.
+        """
+        opened = self.open()
+        if opened.handle is not None:
+            return opened
+        self._create(arrow_schema(self.contract))
+        return self.open()
+
+    def publish(
+        self,
+        opened: Opened,
+        rows: pa.RecordBatchReader,
+        partitions: Sequence[str],
+        *,
+        run_id: str,
+        keys: Sequence[str] = (),
+        rewrite: bool = False,
+    ) -> int:
+        """Replaces exactly `partitions` by `rows` in one commit; returns the new Delta version.
+
+        `keys` are all partitions of the table in order, so that neighbours become one range. `rewrite` replaces
+        the whole table and its schema. Raises OvertakenError when another run committed to these slices since
+        `opened`, and PermanentError when rows lie outside them; in both cases nothing has changed.
+        """
+        from deltalake import CommitProperties, WriterProperties, write_deltalake
+        from deltalake.exceptions import CommitFailedError, DeltaError
+
+        contract = self.contract
+        handle = opened.handle
+        if handle is None:
+            raise PermanentError(f"{contract.full_name} was opened to read, not to publish")
+        partitioned = contract.is_partitioned and not rewrite
+        options: dict[str, Any] = {"schema_mode": "overwrite"} if rewrite else {}
+        if partitioned:
+            options["predicate"] = predicate(contract.partition_column or "", partitions, keys)
+            if _adds_columns(handle, rows.schema):
+                options["schema_mode"] = "merge"
+        try:
+            write_deltalake(
+                handle,
+                rows,
+                mode="overwrite",
+                partition_by=self._partition_by if rewrite else None,
+                commit_properties=CommitProperties(
+                    custom_metadata={_RUN: run_id, _SLICES: json.dumps(list(partitions))}, max_commit_retries=15
+                ),
+                writer_properties=WriterProperties(compression="ZSTD", compression_level=3),
+                **options,
+            )
+        except CommitFailedError as error:
+            names = describe_partitions(partitions)
+            raise OvertakenError(
+                f"{contract.full_name} {names}: another run published it meanwhile; this run's rows were discarded"
+            ) from error
+        except DeltaError as error:
+            if "failed validation check" in str(error):
+                names = describe_partitions(partitions)
+                raise PermanentError(
+                    f"{contract.full_name}: rows outside the published slice {names}; {error}"
+                ) from error
+            raise
+        return handle.version()
+
+    @property
+    def _partition_by(self) -> list[str] | None:
+        column = self.contract.partition_column
+        return [column] if column is not None and self.contract.physical == "partitioned" else None
+
+    def _create(self, schema: pa.Schema) -> DeltaTable:
+        from deltalake import DeltaTable
+
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        return DeltaTable.create(
+            self.uri,
+            schema=schema,
+            mode="ignore",
+            name=self.contract.name,
+            partition_by=self._partition_by,
+            configuration=_RETENTION,
+        )
+
+    def version_of_run(self, run_id: str) -> int:
+        """The Delta version that `run_id` published last; PermanentError when the log does not name it."""
+        opened = self.open()
+        commits = [] if opened.handle is None else opened.handle.history()
+        for commit in commits:
+            if commit.get(_RUN) == run_id:
+                return int(commit["version"])
+        raise PermanentError(f"{self.contract.full_name}: no version was published by run {run_id!r}")
+
+
+_HOUSEKEEPING = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END", "CREATE TABLE", "SET TBLPROPERTIES"})
+"""Commits of Delta's own housekeeping: they never change rows."""
+
+
+def _distrust_unrecorded(handle: DeltaTable, state: State) -> tuple[State, frozenset[int]]:
+    """`state` without what unrecorded commits may have replaced, and the versions of mere housekeeping."""
+    unrecorded = set(range(1, handle.version() + 1)) - state.recorded_versions
+    housekeeping: set[int] = set()
+    if not unrecorded:
+        return state, frozenset()
+    for commit in handle.history(handle.version() - min(unrecorded) + 1):
+        version = int(commit["version"])
+        if version not in unrecorded:
+            continue
+        if commit["operation"] in _HOUSEKEEPING:
+            housekeeping.add(version)
+        else:
+            slices = commit.get(_SLICES)
+            state = state.without(version, None if slices is None else json.loads(slices))
+    return state, frozenset(housekeeping)
+
+
+@dataclass(frozen=True)
+class Lake:
+    """All tables of one data folder: `<root>/<layer>/<table>`."""
+
+    root: Path
+
+    def table(self, contract: Contract) -> LakeTable:
+        return LakeTable(contract, self.root / contract.layer / contract.name)
+
+
+def predicate(column: str, partitions: Sequence[str], keys: Sequence[str] = ()) -> str:
+    """The Delta predicate of exactly `partitions`: one range, leaving out what lies between and is not meant.
+
+    Literals are plain quoted strings: delta-rs refuses typed ones.
+    """
+    wanted = sorted(set(partitions))
+    if len(wanted) == 1:
+        return f"{column} = '{wanted[0]}'"
+    if not keys:
+        return f"{column} IN ({_quoted(wanted)})"
+    chosen = set(wanted)
+    between = [key for key in keys if wanted[0] < key < wanted[-1] and key not in chosen]
+    if len(between) > len(wanted):
+        return f"{column} IN ({_quoted(wanted)})"
+    text = f"{column} >= '{wanted[0]}' AND {column} <= '{wanted[-1]}'"
+    return f"{text} AND {column} NOT IN ({_quoted(between)})" if between else text
+
+
+def describe_partitions(partitions: Sequence[str]) -> str:
+    """`2011-01-05`, or `2011-01-05..2011-01-09 (5)`; nothing for an unpartitioned table."""
+    names = sorted(partitions)
+    if not names or names == [WHOLE]:
+        return ""
+    return names[0] if len(names) == 1 else f"{names[0]}..{names[-1]} ({len(names)})"
+
+
+def _quoted(values: Sequence[str]) -> str:
+    return ", ".join(f"'{value}'" for value in values)
+
+
+def _adds_columns(handle: DeltaTable, schema: pa.Schema) -> bool:
+    present = {field.name for field in handle.schema().fields}
+    return any(name not in present for name in schema.names)
