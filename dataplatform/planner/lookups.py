@@ -1,0 +1,88 @@
+"""History does not move under facts: which partitions hold members whose versions changed since they were read.
+
+A dimension that is published again leaves its change set in the record. A fact partition that holds none of
+those members, in none of those intervals, is not stale, however often the dimension is refreshed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dataplatform.contracts.model import WHOLE, Dimension, Grain, Input
+
+if TYPE_CHECKING:
+    from dataplatform.lake.records import ChangeSet
+    from dataplatform.lake.table import Opened
+    from dataplatform.project import Project
+
+Member = tuple[str, str, str]
+"""(value of the referenced column, first day, first day after) of a change that matters to a reader."""
+
+
+def hit_partitions(
+    project: Project, reader: Opened, dimension: Opened, wanted: Input
+) -> frozenset[str] | None:
+    """The reader's partitions that hold a changed member; None when that cannot be told, so all are concerned."""
+    slices = dimension.state.slices
+    lookup, identity = wanted.lookup, dimension.table.contract.dimension
+    if WHOLE not in slices or lookup is None or identity is None:
+        return None
+    current = slices[WHOLE].revision
+    behind: dict[str, list[str]] = {}
+    for partition, slice_ in reader.state.slices.items():
+        revision = slice_.inputs.get(wanted.parameter, {}).get(WHOLE, "")
+        if revision != current:
+            behind.setdefault(revision, []).append(partition)
+    hit: set[str] = set()
+    for revision, partitions in behind.items():
+        changes = _changes_since(dimension.state.changes, revision, current)
+        members = None if changes is None else _members(changes, identity, lookup.references, set(lookup.uses))
+        if members is None:
+            hit.update(partitions)
+        elif members:
+            hit |= _holding(project, reader, lookup.column, members) & set(partitions)
+    return frozenset(hit)
+
+
+def _changes_since(changes: Sequence[ChangeSet], revision: str, current: str) -> list[ChangeSet] | None:
+    """The change sets that lead from `revision` to `current`; None when the record does not reach back."""
+    for position in range(len(changes) - 1, -1, -1):
+        if changes[position].before == revision:
+            path = list(changes[position:])
+            links = zip(path, path[1:], strict=False)
+            complete = path[-1].after == current and all(a.after == b.before for a, b in links)
+            return path if complete else None
+    return None
+
+
+def _members(
+    changes: Sequence[ChangeSet], identity: Dimension, references: str, uses: set[str]
+) -> list[Member] | None:
+    found: set[Member] = set()
+    for change in changes:
+        if change.members is None:
+            return None
+        for natural, key, start, end, columns in change.members:
+            if uses & set(columns):
+                found.add((str(key) if references == identity.key else natural, start, end))
+    return sorted(found)
+
+
+def _holding(project: Project, reader: Opened, column: str, members: Sequence[Member]) -> frozenset[str]:
+    """Partitions of `reader` with a row whose `column` is one of the members, on a day of its interval."""
+    import pyarrow as pa
+
+    partition = reader.table.contract.partition_column
+    with project.session() as session:
+        rows = session.open(reader, None, [column, *([partition] if partition else [])])
+        names = ("member", "starts", "ends")
+        changed = session.from_arrow(pa.table({n: [m[i] for m in members] for i, n in enumerate(names)}))
+        matches = rows[column].cast("string") == changed.member
+        if partition is None:
+            return frozenset({WHOLE} if rows.semi_join(changed, [matches]).count().to_pyarrow().as_py() else ())
+        day = rows[partition].cast("string")
+        in_time = [day >= changed.starts, day < changed.ends] if reader.table.contract.grain is Grain.DAY else []
+        held = rows.semi_join(changed, [matches, *in_time])
+        found = held.select(partition=held[partition].cast("string")).distinct().to_pyarrow()
+    return frozenset(found["partition"].to_pylist())

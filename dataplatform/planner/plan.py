@@ -1,0 +1,217 @@
+"""What is stale now, slice by slice, and why: read from the lake and the sources, never from Dagster's log."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dataplatform.contracts.changes import classify
+from dataplatform.contracts.model import WHOLE, Contract, Grain, Input
+from dataplatform.planner.lookups import hit_partitions
+from dataplatform.planner.windows import EVERYTHING, partitions_read, required, revisions_read
+
+if TYPE_CHECKING:
+    from dataplatform.lake.records import InputRevisions, Slice
+    from dataplatform.lake.table import Opened
+    from dataplatform.project import Project
+    from dataplatform.sources.base import Offer
+
+SliceName = tuple[str, str]
+"""(table, partition)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StaleSlice:
+    """One slice that must be made again. `after` are stale slices it reads; `certain` holds when it must be made
+    whatever those turn out to publish (when not, an equal result of theirs leaves it as it is)."""
+
+    table: str
+    partition: str
+    reason: str
+    certain: bool
+    after: frozenset[SliceName] = frozenset()
+
+
+@dataclass
+class Plan:
+    """The stale slices by table (tables in topological order), and what stands in the way of others."""
+
+    stale: dict[str, dict[str, StaleSlice]] = field(default_factory=dict)
+    missing_files: dict[str, list[str]] = field(default_factory=dict)
+    """Raw partitions of open days for which nothing was delivered: a warning, and nothing is done."""
+    refused: dict[str, list[str]] = field(default_factory=dict)
+    """Tables whose contract changed in a way that needs `dataplatform rebuild`; they and what reads them wait."""
+    renewable: dict[str, dict[str, dict[str, InputRevisions]]] = field(default_factory=dict)
+    """table -> partition -> inputs whose new revision was found not to concern the slice: only the record moves on."""
+
+    def slices(self) -> Iterable[StaleSlice]:
+        for slices in self.stale.values():
+            yield from slices.values()
+
+    def __len__(self) -> int:
+        return sum(len(slices) for slices in self.stale.values())
+
+
+def make_plan(
+    project: Project,
+    *,
+    select: Collection[str] | None = None,
+    first: str = "",
+    last: str = "9999",
+    failed: Collection[SliceName] = (),
+) -> Plan:
+    """Plans every table (or those in `select`) for partitions of [first, last]. `failed` slices are left out.
+
+    Tables that are not selected count as they are published; unpartitioned tables belong to every range.
+    """
+    planner = _Planner(project, frozenset(failed))
+    for contract in project.catalog:
+        if select is None or contract.name in select:
+            planner.plan_table(contract, [k for k in project.keys(contract) if _within(contract, k, first, last)])
+    return planner.plan
+
+
+def _within(contract: Contract, key: str, first: str, last: str) -> bool:
+    if contract.grain is Grain.NONE:
+        return True
+    if contract.grain is Grain.MONTH:
+        return first[:7] <= key[:7] <= last[:7] or (not first and key <= last)
+    return first <= key <= last
+
+
+class _Planner:
+    def __init__(self, project: Project, failed: frozenset[SliceName]) -> None:
+        self.project = project
+        self.failed = failed
+        self.plan = Plan()
+        self._opened: dict[str, Opened] = {}
+
+    def opened(self, table: str) -> Opened:
+        if table not in self._opened:
+            self._opened[table] = self.project.lake.table(self.project.catalog.get(table)).open()
+        return self._opened[table]
+
+    def plan_table(self, contract: Contract, keys: Sequence[str]) -> None:
+        shape = self.opened(contract.name).state.shape
+        refusals = [] if shape is None else [c.text for c in classify(shape, contract) if c.kind == "rebuild"]
+        if refusals:
+            self.plan.refused[contract.name] = refusals
+            return
+        if any(wanted.table in self.plan.refused for wanted in contract.inputs):
+            return
+        made = self._raw(contract, keys) if contract.source is not None else self._derived(contract, keys)
+        for slice_ in made:
+            # entered one by one: a table that reads its own previous partition meets its own stale slices
+            if (slice_.table, slice_.partition) not in self.failed:
+                self.plan.stale.setdefault(contract.name, {})[slice_.partition] = slice_
+
+    # raw tables: what is offered against what is recorded as read
+
+    def _raw(self, contract: Contract, keys: Sequence[str]) -> Iterable[StaleSlice]:
+        if not keys:
+            return
+        source = self.project.source(contract)
+        offers = source.offers(keys[0], keys[-1])
+        slices = self.opened(contract.name).state.slices
+        for key in keys:
+            offer, entry = offers.get(key), slices.get(key)
+            if offer is None:
+                if entry is None and source.is_closed(key):
+                    yield StaleSlice(contract.name, key, "closed day, not yet recorded", certain=True)
+                elif entry is None:
+                    self.plan.missing_files.setdefault(contract.name, []).append(key)
+                continue
+            reason = self._offer_reason(contract, offer, entry, source.fingerprint)
+            if reason:
+                yield StaleSlice(contract.name, key, reason, certain=True)
+
+    def _offer_reason(self, contract: Contract, offer: Offer, entry: Slice | None, digest: object) -> str:
+        if entry is None:
+            return "new delivery"
+        if entry.source.get("signature") != offer.signature and callable(digest):
+            if digest(offer) != entry.source.get("fingerprint"):
+                return "delivery changed"
+        return self._definition_reason(contract, entry)
+
+    def _definition_reason(self, contract: Contract, entry: Slice) -> str:
+        project = self.project
+        if entry.code != project.code_of(contract):
+            return "code changed"
+        if entry.contract != project.contract_of(contract):
+            return "contract changed"
+        bound = project.settings_of(contract)
+        changed = [name for name in {**bound, **entry.settings} if bound.get(name) != entry.settings.get(name)]
+        return f"setting changed: {', '.join(sorted(changed))}" if changed else ""
+
+    # derived tables: what was read against what is published now
+
+    def _derived(self, contract: Contract, keys: Sequence[str]) -> Iterable[StaleSlice]:
+        untouched = self._untouched(contract)
+        for key in keys:
+            slice_ = self._derived_slice(contract, key, untouched)
+            if slice_ is not None:
+                yield slice_
+
+    def _derived_slice(
+        self, contract: Contract, key: str, untouched: Mapping[str, Collection[str]]
+    ) -> StaleSlice | None:
+        entry = self.opened(contract.name).state.slices.get(key)
+        after: set[SliceName] = set()
+        changed: list[str] = []
+        renewed: dict[str, InputRevisions] = {}
+        grows = False
+        for wanted in contract.inputs:
+            read = self._reads(contract, wanted, key)
+            published = self.opened(wanted.table).state.revisions
+            pending = set(self.plan.stale.get(wanted.table, {})).intersection(read)
+            available = {p for p in read if p in published} | pending
+            if not required(wanted, key, read) <= available:
+                return None
+            if not available and wanted.window.kind in ("same", "all"):
+                return None
+            after |= {(wanted.table, p) for p in pending}
+            grows = grows or any(p not in published for p in pending)
+            if entry is None:
+                continue
+            now = revisions_read(wanted, read, published)
+            if now == entry.inputs.get(wanted.parameter):
+                continue
+            if key in untouched.get(wanted.parameter, ()):
+                renewed[wanted.parameter] = now
+            else:
+                changed.append(_describe_change(wanted, entry.inputs.get(wanted.parameter, {}), now))
+        reason = "never published" if entry is None else self._definition_reason(contract, entry)
+        reason = reason or "; ".join(changed)
+        if not reason and after:
+            upstream = sorted({table for table, _ in after})
+            return StaleSlice(contract.name, key, f"{', '.join(upstream)} will be made", grows, frozenset(after))
+        if reason:
+            return StaleSlice(contract.name, key, reason, certain=True, after=frozenset(after))
+        if renewed:
+            self.plan.renewable.setdefault(contract.name, {})[key] = renewed
+        return None
+
+    def _reads(self, contract: Contract, wanted: Input, key: str) -> list[str]:
+        upstream = self.project.catalog.get(wanted.table)
+        return partitions_read(contract, wanted, upstream, key, self.project.keys(upstream))
+
+    def _untouched(self, contract: Contract) -> dict[str, frozenset[str]]:
+        """Per lookup input: the partitions that hold none of the members changed since they read it."""
+        found: dict[str, frozenset[str]] = {}
+        for wanted in contract.inputs:
+            if wanted.lookup is not None:
+                hit = hit_partitions(self.project, self.opened(contract.name), self.opened(wanted.table), wanted)
+                if hit is not None:
+                    found[wanted.parameter] = frozenset(self.opened(contract.name).state.slices) - hit
+        return found
+
+
+def _describe_change(wanted: Input, before: InputRevisions, now: InputRevisions) -> str:
+    if EVERYTHING in now or EVERYTHING in before:
+        return f"{wanted.table} changed"
+    partitions = sorted(p for p in {**before, **now} if before.get(p) != now.get(p))
+    if partitions == [WHOLE]:
+        return f"{wanted.table} changed"
+    shown = ", ".join(partitions[:3]) + (f" and {len(partitions) - 3} more" if len(partitions) > 3 else "")
+    return f"{wanted.table} changed: {shown}"

@@ -1,0 +1,107 @@
+"""Everything that one set of settings amounts to: contracts, functions, lake, sources and partition keys.
+
+Loaded once per process and handed down; no room keeps a copy of its own. Loading reads contracts and functions
+and binds them to empty tables; it touches no data, network or instance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dataplatform.contracts.catalog import Catalog, load_catalog
+from dataplatform.contracts.changes import fingerprint
+from dataplatform.contracts.functions import TableFunction, load_function
+from dataplatform.contracts.model import WHOLE, Contract, Grain
+from dataplatform.errors import ContractError
+from dataplatform.lake.table import Lake
+
+if TYPE_CHECKING:
+    from dataplatform.engines.binding import Binding
+    from dataplatform.engines.duckdb import DuckDBSession
+    from dataplatform.settings import Settings
+    from dataplatform.sources.base import Source
+
+
+@dataclass(frozen=True)
+class Project:
+    """The platform as configured. Made by `Project.load`; `today` is fixed for the life of the object."""
+
+    settings: Settings
+    catalog: Catalog
+    functions: Mapping[str, TableFunction]
+    bindings: Mapping[str, Binding]
+    last_date: date
+
+    @classmethod
+    def load(cls, settings: Settings, *, today: date | None = None) -> Project:
+        """Reads and binds every table. Raises ContractError with one line per problem, over all tables."""
+        from dataplatform.engines.binding import bind
+
+        catalog = load_catalog(settings.tables_dir)
+        functions: dict[str, TableFunction] = {}
+        bindings: dict[str, Binding] = {}
+        problems: list[str] = []
+        for contract in catalog:
+            if contract.source is not None:
+                continue
+            try:
+                functions[contract.name] = load_function(contract, settings.tables_dir)
+                upstream = {wanted.parameter: catalog.get(wanted.table) for wanted in contract.inputs}
+                bindings[contract.name] = bind(contract, functions[contract.name], upstream)
+            except ContractError as error:
+                problems += error.problems
+        if problems:
+            raise ContractError(problems)
+        return cls(settings, catalog, functions, bindings, settings.last_date(today))
+
+    @cached_property
+    def lake(self) -> Lake:
+        return Lake(Path(self.settings.lake_dir))
+
+    @cached_property
+    def days(self) -> tuple[str, ...]:
+        """Every business day of the platform, as partition names, in order."""
+        first = self.settings.start_date
+        return tuple((first + timedelta(days=n)).isoformat() for n in range((self.last_date - first).days + 1))
+
+    @cached_property
+    def months(self) -> tuple[str, ...]:
+        return tuple(sorted({f"{day[:7]}-01" for day in self.days}))
+
+    def keys(self, contract: Contract) -> Sequence[str]:
+        """All partitions a table can have, in order; `all` alone for an unpartitioned one."""
+        if contract.grain is Grain.NONE:
+            return (WHOLE,)
+        return self.days if contract.grain is Grain.DAY else self.months
+
+    def code_of(self, contract: Contract) -> str:
+        """Fingerprint of the code that decides a table's rows; of a raw table that is its source's settings."""
+        function = self.functions.get(contract.name)
+        return "" if function is None else function.fingerprint
+
+    def contract_of(self, contract: Contract) -> str:
+        return fingerprint(contract)
+
+    def settings_of(self, contract: Contract) -> dict[str, Any]:
+        """A table's settings as bound today: the contract's defaults, and the platform's business zone."""
+        bound = dict(contract.settings)
+        if "business_zone" in bound:
+            bound["business_zone"] = self.settings.business_zone
+        return bound
+
+    def source(self, contract: Contract) -> Source:
+        from dataplatform.sources import make_source
+
+        return make_source(contract, landing=self.settings.landing)
+
+    def session(self) -> DuckDBSession:
+        """A new engine session; the caller closes it."""
+        from dataplatform.engines.duckdb import DuckDBSession
+
+        self.settings.tmp_dir.mkdir(parents=True, exist_ok=True)
+        return DuckDBSession(self.settings.memory_limit, self.settings.tmp_dir)
