@@ -1,0 +1,228 @@
+"""The platform's settings: one typed, frozen object, and where each value came from.
+
+Here lives what differs between machines: folders, dates, the business's zone, the memory of a step. What a table
+needs to know (thresholds, fiscal years) is not here but in its contract. Precedence, highest first: argument,
+environment (`DATAPLATFORM_…`), `.env` in the working folder, the profile, the default. There are no secrets yet.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from dataplatform.errors import PermanentError, UnknownNameError
+
+Tier = Literal["argument", "environment", ".env", "profile", "default"]
+
+PREFIX = "DATAPLATFORM_"
+CHECKOUT = Path(__file__).resolve().parent.parent
+"""The folder that holds `data/`, `dagster.yaml` and `workspace.yaml`."""
+
+PROFILES: Mapping[str, Mapping[str, str]] = {"local": {}}
+"""What each profile changes of the defaults. `local` *is* the defaults: files on this machine, DuckDB."""
+
+_MADE = ("lake", "warehouse", "reports", "dagster", "tmp")
+_SIZE = re.compile(r"\d+(\.\d+)?\s*[KMGT]i?B", re.IGNORECASE)
+
+
+class SettingsError(PermanentError):
+    """One or more settings are wrong: one line each, naming the variable and the tier it came from."""
+
+    exit_code = 2
+
+
+def utc_now() -> datetime:
+    """The clock. Nothing else in the platform asks for the time to find out which day it is."""
+    return datetime.now(UTC)
+
+
+def _folder(value: Any) -> Any:
+    if isinstance(value, str) and "://" in value:
+        raise ValueError("only folders on this machine are available in this version")
+    return Path(os.path.abspath(Path(value).expanduser())) if isinstance(value, str | Path) else value
+
+
+def _day(value: Any) -> Any:
+    """Only `YYYY-MM-DD`: pydantic would read 20111209 as seconds since 1970."""
+    if isinstance(value, str):
+        try:
+            return datetime.strptime(value, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
+        except ValueError:
+            raise ValueError("not a day; write one such as 2011-12-09") from None
+    return value
+
+
+Folder = Annotated[Path, BeforeValidator(_folder)]
+Day = Annotated[date, BeforeValidator(_day)]
+
+
+class Settings(BaseSettings):
+    """Everything that differs between machines. `Settings.load(…)`; paths are absolute, dates are business days."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_prefix=PREFIX, env_file=".env", validate_default=True
+    )
+
+    profile: str = Field("local", description="where tables live and what computes them; only local in this version")
+    data_dir: Folder = Field(CHECKOUT / "data", description="everything that is made goes below this folder")
+    landing: Folder = Field(CHECKOUT / "data" / "landing", description="where deliveries arrive")
+    start_date: Day = Field(date(2010, 12, 1), description="first business day")
+    end_date: Day | None = Field(date(2011, 12, 9), description="last business day, inclusive; empty means today")
+    business_zone: str = Field("Europe/London", description="the zone whose calendar the business day follows")
+    memory_limit: str = Field("1GB", description="what DuckDB may use in one step before it spills to disk")
+    tables: Folder = Field(CHECKOUT / "dataplatform" / "tables", description="contracts and functions of the tables")
+
+    _origins: Mapping[str, Tier] = PrivateAttr(default_factory=dict)
+
+    def __init__(self, **arguments: Any) -> None:
+        """Raises SettingsError with one line per wrong setting."""
+        values, origins = _resolve(arguments)
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError("\n".join(_line(problem, values, origins) for problem in error.errors())) from None
+        self._origins = origins
+
+    @classmethod
+    def load(cls, **arguments: Any) -> Settings:
+        """The settings in force. Arguments that are None were not given and leave the other tiers to decide."""
+        return cls(**{name: value for name, value in arguments.items() if value is not None})
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `_resolve` found, so that a value and its origin cannot disagree."""
+        return (init_settings,)
+
+    def origin(self, name: str) -> Tier:
+        """The tier that decided the field called `name`."""
+        return self._origins.get(name, "default")
+
+    @field_validator("profile")
+    @classmethod
+    def _profile_exists(cls, value: str) -> str:
+        if value not in PROFILES:
+            raise ValueError(f"only the profile {', '.join(PROFILES)} is available in this version")
+        return value
+
+    @field_validator("end_date", mode="before")
+    @classmethod
+    def _empty_means_today(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("business_zone")
+    @classmethod
+    def _zone_exists(cls, value: str) -> str:
+        try:
+            return ZoneInfo(value).key
+        except (KeyError, ValueError, OSError):  # a missing zone, a path, a folder of the zone database
+            raise ValueError("not a time zone; write one such as Europe/London") from None
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _memory_is_a_size(cls, value: str) -> str:
+        if not _SIZE.fullmatch(value.strip()):
+            raise ValueError("not a size; write one such as 500MB or 2GB")
+        return value.strip()
+
+    @field_validator("end_date")
+    @classmethod
+    def _end_is_not_before_start(cls, value: date | None, info: ValidationInfo) -> date | None:
+        start = info.data.get("start_date")
+        if value is not None and start is not None and value < start:
+            raise ValueError(f"before start_date, which is {start}")
+        return value
+
+    @field_validator("landing")
+    @classmethod
+    def _landing_is_not_made(cls, value: Path, info: ValidationInfo) -> Path:
+        data_dir = info.data.get("data_dir")
+        made = [data_dir / name for name in _MADE] if data_dir is not None else []
+        for folder in made:
+            if value.resolve().is_relative_to(folder.resolve()):
+                raise ValueError(f"inside {folder}, which the platform makes and may delete")
+        return value
+
+    @property
+    def lake_dir(self) -> Path:
+        return self.data_dir / "lake"
+
+    @property
+    def warehouse_dir(self) -> Path:
+        return self.data_dir / "warehouse"
+
+    @property
+    def reports_dir(self) -> Path:
+        return self.data_dir / "reports"
+
+    @property
+    def dagster_home(self) -> Path:
+        """The Dagster instance's folder."""
+        return self.data_dir / "dagster"
+
+    @property
+    def tmp_dir(self) -> Path:
+        """Where engines spill; safe to delete while nothing runs."""
+        return self.data_dir / "tmp"
+
+    @property
+    def tables_dir(self) -> Path:
+        return self.tables
+
+    def today(self, clock: Callable[[], datetime] = utc_now) -> date:
+        """The current day in the business's zone, by `clock` (which gives an aware datetime)."""
+        return clock().astimezone(ZoneInfo(self.business_zone)).date()
+
+    def last_date(self, today: date | None = None) -> date:
+        """The last business day there is, inclusive: the one that was set, else `today`."""
+        return self.end_date or today or self.today()
+
+
+def _resolve(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tier]]:
+    """The value of each field that any tier sets, and which tier that is."""
+    for unknown in arguments.keys() - Settings.model_fields.keys():
+        raise UnknownNameError("setting", unknown, Settings.model_fields)
+    tiers: dict[Tier, Mapping[str, Any]] = {
+        "argument": arguments,
+        "environment": _given(EnvSettingsSource(Settings)()),
+        ".env": _given(DotEnvSettingsSource(Settings)()),
+    }
+    profile = next((tier["profile"] for tier in tiers.values() if "profile" in tier), "local")
+    tiers["profile"] = PROFILES.get(str(profile), {})
+    values: dict[str, Any] = {}
+    origins: dict[str, Tier] = {}
+    for tier, given in tiers.items():
+        for name in given.keys() - values.keys():
+            values[name], origins[name] = given[name], tier
+    return values, origins
+
+
+def _given(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """An empty variable was not given, except for the end date, where empty means today."""
+    return {name: value for name, value in variables.items() if value != "" or name == "end_date"}
+
+
+def _line(problem: Any, values: Mapping[str, Any], origins: Mapping[str, Tier]) -> str:
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    name = str(problem["loc"][0])
+    return f"{PREFIX}{name.upper()}={values.get(name)} ({origins.get(name, 'default')}): {message}"
