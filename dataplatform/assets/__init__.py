@@ -1,0 +1,1 @@
+"""Assets: how a table becomes a Dagster asset, and how its slices are made: stage, judge, publish, record."""

@@ -1,0 +1,224 @@
+"""Candidates: the rows a table's function (or source) makes for some partitions, before they are judged."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from dataplatform.contracts.model import Contract, Rule, RuleKind, Severity
+from dataplatform.contracts.schema import arrow_schema
+from dataplatform.engines.session import ROW_ERRORS
+from dataplatform.errors import PermanentError
+from dataplatform.planner.windows import partitions_read, revisions_read
+from dataplatform.quality.results import RuleResult
+
+if TYPE_CHECKING:
+    import ibis
+    import pyarrow as pa
+
+    from dataplatform.engines.duckdb import DuckDBSession
+    from dataplatform.lake.records import InputRevisions, Slice
+    from dataplatform.project import Project
+    from dataplatform.sources.base import Delivery
+
+SLICE_DAY = "slice_day"
+"""Reserved keyword-only parameter: the first day of the slice, for tables that read beyond their own partition."""
+READABLE = Rule("delivery:readable", RuleKind.DELIVERY, "delivery", description="the delivered file can be read")
+AS_AGREED = Rule(
+    "delivery:as_agreed",
+    RuleKind.DELIVERY,
+    "delivery",
+    severity=Severity.WARNING,
+    description="what was delivered is what was agreed",
+)
+
+
+@dataclass
+class Candidate:
+    """Rows for `partitions`, with what is recorded of their inputs.
+
+    `refused` partitions could not be read; `left` ones are not touched and why; `results` are delivery verdicts.
+    """
+
+    rows: ibis.Table | None
+    partitions: tuple[str, ...]
+    inputs: Mapping[str, Mapping[str, InputRevisions]] = field(default_factory=dict)
+    """partition -> parameter -> revisions read."""
+    sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    input_rows: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """input table -> partition of the slice -> rows read, for `rowPreserving`."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    left: Mapping[str, str] = field(default_factory=dict)
+    results: Sequence[RuleResult] = ()
+
+
+def from_function(
+    project: Project, session: DuckDBSession, contract: Contract, partitions: Sequence[str]
+) -> Candidate:
+    """Opens the inputs of `partitions`, each at its newest version, and calls the table's function on them.
+
+    Partitions whose own input was never published are left out, with the reason.
+    """
+    tables: list[ibis.Table] = []
+    opened = {wanted.table: project.lake.table(project.catalog.get(wanted.table)).open() for wanted in contract.inputs}
+    windows = {
+        partition: {
+            wanted.parameter: partitions_read(
+                contract, wanted, upstream := project.catalog.get(wanted.table), partition, project.keys(upstream)
+            )
+            for wanted in contract.inputs
+        }
+        for partition in partitions
+    }
+    left = {}
+    for partition in partitions:
+        for wanted in contract.inputs:
+            read = windows[partition][wanted.parameter]
+            needed = wanted.window.kind in ("same", "all") and read
+            if needed and not any(p in opened[wanted.table].state.slices for p in read):
+                left[partition] = f"{wanted.table} is not published for it"
+    made = tuple(p for p in partitions if p not in left)
+    if not made:
+        return Candidate(None, (), left=left)
+    for wanted in contract.inputs:
+        source = opened[wanted.table]
+        read = {p for partition in made for p in windows[partition][wanted.parameter]}
+        whole = not source.table.contract.is_partitioned or read >= set(source.state.slices)
+        tables.append(session.open(source, None if whole else sorted(read), wanted.columns))
+    inputs = {
+        partition: {
+            wanted.parameter: revisions_read(
+                wanted, windows[partition][wanted.parameter], opened[wanted.table].state.revisions
+            )
+            for wanted in contract.inputs
+        }
+        for partition in made
+    }
+    input_rows = {
+        name: {
+            partition: sum(
+                slices[p].rows for wanted in contract.inputs if wanted.table == name
+                for p in windows[partition][wanted.parameter] if p in slices
+            )
+            for partition in made
+        }
+        for name in contract.row_preserving
+        for slices in [opened[name].state.slices]
+    }
+    rows = _call(project, session, contract, tables, made)
+    return Candidate(rows, made, inputs, input_rows=input_rows, left=left)
+
+
+def _call(
+    project: Project, session: DuckDBSession, contract: Contract, tables: Sequence[ibis.Table], partitions: Sequence[str]
+) -> ibis.Table:
+    function = project.functions[contract.name]
+    settings: dict[str, Any] = project.settings_of(contract)
+    if SLICE_DAY in function.settings:
+        settings[SLICE_DAY] = date.fromisoformat(partitions[0])
+    if function.kind == "sql":
+        from dataplatform.engines.sql_tables import to_ibis
+
+        named = {wanted.parameter: table for wanted, table in zip(contract.inputs, tables, strict=True)}
+        return to_ibis(session.backend, function, named, settings)
+    named_tables = {wanted.parameter: table for wanted, table in zip(contract.inputs, tables, strict=True)}
+    ordered = [named_tables[name] for name in function.parameters]
+    if function.kind == "pandas":
+        frames = [session.connection.sql(str(session.backend.compile(table))).df() for table in ordered]
+        return session.from_arrow(to_arrow(function.call(*frames, **settings), contract))
+    rows: ibis.Table = function.call(*ordered, **settings)
+    return rows
+
+
+def to_arrow(data: object, contract: Contract) -> pa.Table:
+    """A pandas frame or Arrow table in the contract's columns and types; ShapeError-like message when it is neither.
+
+    pandas keeps neither integers beside missing values nor dates: the conversion is exact or it fails.
+    """
+    import pyarrow as pa
+
+    from dataplatform.engines.duckdb import names_must_equal
+    from dataplatform.errors import ShapeError
+
+    if isinstance(data, pa.Table):
+        return data
+    columns = [str(name) for name in getattr(data, "columns", ())]
+    names_must_equal(columns, contract)
+    fields = list(arrow_schema(contract))
+    if ROW_ERRORS in columns:
+        fields.append(pa.field(ROW_ERRORS, pa.list_(pa.string())))
+    try:
+        return pa.Table.from_pandas(data, schema=pa.schema(fields), preserve_index=False, safe=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ShapeError(
+            f"{contract.full_name}: the frame's values do not fit the contract: {error}; "
+            "convert them in the function (decimals as decimal.Decimal, days as datetime64)"
+        ) from error
+
+
+def from_source(
+    project: Project, session: DuckDBSession, contract: Contract, partitions: Sequence[str], published: Mapping[str, Slice]
+) -> Candidate:
+    """Reads what was delivered for `partitions`. Nothing that is missing erases anything."""
+    import pyarrow as pa
+
+    source = project.source(contract)
+    tables: list[pa.Table] = []
+    refused: dict[str, str] = {}
+    left: dict[str, str] = {}
+    sources: dict[str, Mapping[str, str]] = {}
+    results: list[RuleResult] = []
+    for partition in partitions:
+        delivery = source.deliver(partition)
+        kept = published.get(partition)
+        results += _delivery_results(delivery)
+        if delivery.status == "refused":
+            refused[partition] = delivery.reason
+        elif delivery.table is None:
+            left[partition] = delivery.reason or f"no file was delivered for {partition}"
+        elif not delivery.table.num_rows and kept is not None and kept.rows:
+            left[partition] = (
+                f"nothing was delivered, {kept.rows} published rows stay; empty it with `dataplatform delete-partition`"
+            )
+        else:
+            tables.append(_with_rejected(delivery, contract))
+            sources[partition] = {"fingerprint": delivery.fingerprint, "signature": delivery.signature}
+    rows = session.from_arrow(pa.concat_tables(tables, promote_options="permissive")) if tables else None
+    return Candidate(rows, tuple(sources), sources=sources, refused=refused, left=left, results=results)
+
+
+def _delivery_results(delivery: Delivery) -> list[RuleResult]:
+    refused = delivery.status == "refused"
+    rows = 0 if delivery.table is None else delivery.table.num_rows
+    found = delivery.reason if refused else delivery.status
+    warnings = "; ".join(delivery.warnings)
+    return [
+        RuleResult(READABLE, delivery.partition, not refused, "a readable file", found, 0, rows),
+        RuleResult(AS_AGREED, delivery.partition, not warnings, "no deviation", warnings or "none", 0, rows),
+    ]
+
+
+def _with_rejected(delivery: Delivery, contract: Contract) -> pa.Table:
+    """The delivered rows, and those that could not be split into columns, with the reason in `_row_errors`."""
+    import pyarrow as pa
+
+    table = delivery.table
+    if table is None or delivery.rejected is None or not delivery.rejected.num_rows:
+        return table
+    rejected = delivery.rejected.to_pylist()
+    rows = [
+        {
+            contract.partition_column: date.fromisoformat(delivery.partition),
+            "file_name": row["file_name"],
+            "line_number": row["line_number"],
+            "extra_columns": json.dumps({"record": row["record_text"]}),
+            ROW_ERRORS: [f"unreadable_record:{row['reason']}"],
+        }
+        for row in rejected
+    ]
+    schema = arrow_schema(contract).append(pa.field(ROW_ERRORS, pa.list_(pa.string())))
+    return pa.concat_tables([table, pa.Table.from_pylist(rows, schema=schema)], promote_options="default")

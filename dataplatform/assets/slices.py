@@ -1,0 +1,321 @@
+"""How slices are made: stage the candidate once, judge it by partition, publish the good ones in one commit, record.
+
+This is the one path by which rows reach the lake, for assets, rebuilds and replays alike, and it knows no Dagster.
+The target is opened before the inputs are read and the commit is made on that handle, so that an overtaken run
+cannot win: it is run again from its inputs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+from dataplatform.assets.candidates import Candidate, from_function, from_source
+from dataplatform.contracts.changes import classify, shape
+from dataplatform.contracts.model import Contract
+from dataplatform.errors import OvertakenError, PermanentError, ShapeError
+from dataplatform.lake.dimension_changes import change_set
+from dataplatform.lake.platform_tables import PlatformTables
+from dataplatform.lake.records import ChangeSet, Record, Slice, write_record
+from dataplatform.lake.table import describe_partitions
+from dataplatform.quality.audit import Audit, AuditContext, audit
+from dataplatform.quality.history import quarantine_to_arrow, results_to_arrow
+from dataplatform.quality.results import RuleResult
+
+if TYPE_CHECKING:
+    import ibis
+
+    from dataplatform.engines.duckdb import DuckDBSession
+    from dataplatform.lake.table import Opened
+    from dataplatform.project import Project
+
+ATTEMPTS = 5
+"""How often an overtaken step is run again from its inputs before it gives up."""
+CHUNK_ROWS = 2_000_000
+"""Rows that are staged at once; a larger range is published in several commits, each whole."""
+EMPTY = "0-0"
+"""The revision of a partition without rows."""
+
+Status = Literal["published", "unchanged", "failed", "refused", "left"]
+
+
+@dataclass(frozen=True, slots=True)
+class SliceOutcome:
+    """What became of one requested partition. `problems` has one line per reason when it was not published."""
+
+    partition: str
+    status: Status
+    rows: int = 0
+    quarantined: int = 0
+    revision: str = ""
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_published(self) -> bool:
+        return self.status in ("published", "unchanged")
+
+
+@dataclass
+class Outcome:
+    """What became of one request: per partition, every rule's result, and the Delta version it ended at."""
+
+    table: str
+    slices: dict[str, SliceOutcome] = field(default_factory=dict)
+    results: list[RuleResult] = field(default_factory=list)
+    version: int = -1
+    seconds: float = 0.0
+
+    @property
+    def failed(self) -> list[SliceOutcome]:
+        return [s for s in self.slices.values() if s.status in ("failed", "refused")]
+
+    @property
+    def published(self) -> list[SliceOutcome]:
+        return [s for s in self.slices.values() if s.is_published]
+
+
+def make_slices(
+    project: Project, contract: Contract, partitions: Sequence[str], *, run_id: str, rewrite: bool = False
+) -> Outcome:
+    """Makes `partitions` of a table and publishes those that pass; the others keep what they had.
+
+    `rewrite` replaces the whole table with its schema (`dataplatform rebuild`): all of it or nothing.
+    Raises ShapeError, PermanentError or, after several attempts, OvertakenError; judged failures are in the Outcome.
+    """
+    started = time.perf_counter()
+    outcome = Outcome(contract.name)
+    for chunk in [list(partitions)] if rewrite else _chunks(project, contract, partitions):
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                _make_chunk(project, contract, chunk, run_id, rewrite, outcome)
+                break
+            except OvertakenError:
+                if attempt == ATTEMPTS:
+                    raise
+    outcome.seconds = time.perf_counter() - started
+    return outcome
+
+
+def _chunks(project: Project, contract: Contract, partitions: Sequence[str]) -> Iterator[list[str]]:
+    """Splits a range so that no chunk stages many more than CHUNK_ROWS; neighbour windows go one by one."""
+    if any(wanted.window.kind in ("before", "previous", "range") for wanted in contract.inputs):
+        yield from ([partition] for partition in partitions)
+        return
+    weights = _expected_rows(project, contract, partitions)
+    chunk: list[str] = []
+    total = 0
+    for partition in partitions:
+        if chunk and total + weights.get(partition, 0) > CHUNK_ROWS:
+            yield chunk
+            chunk, total = [], 0
+        chunk.append(partition)
+        total += weights.get(partition, 0)
+    if chunk:
+        yield chunk
+
+
+def _expected_rows(project: Project, contract: Contract, partitions: Sequence[str]) -> dict[str, int]:
+    if contract.source is not None:
+        return project.source(contract).expected_rows(partitions)
+    day_inputs = [w for w in contract.inputs if w.window.kind == "same"]
+    weights: dict[str, int] = dict.fromkeys(partitions, 0)
+    for wanted in day_inputs:
+        upstream = project.catalog.get(wanted.table)
+        slices = project.lake.table(upstream).open().state.slices
+        for partition in partitions:
+            rows = (
+                slices[partition].rows
+                if partition in slices
+                else sum(s.rows for p, s in slices.items() if p[:7] == partition[:7])
+            )
+            weights[partition] = max(weights[partition], rows)
+    return weights
+
+
+def _make_chunk(
+    project: Project, contract: Contract, partitions: Sequence[str], run_id: str, rewrite: bool, outcome: Outcome
+) -> None:
+    target = project.lake.table(contract).open_to_publish()
+    if not rewrite:
+        _refuse_changed_contract(target)
+    with project.session() as session:
+        if contract.source is not None:
+            candidate = from_source(project, session, contract, partitions, target.state.slices)
+        else:
+            candidate = from_function(project, session, contract, partitions)
+        judged = None
+        if candidate.rows is not None:
+            judged = _judge(project, session, target, candidate)
+        results = [*candidate.results, *(judged.results if judged else [])]
+        platform = PlatformTables(project.lake.root)
+        now = datetime.now(UTC)
+        _keep_evidence(platform, session, contract, judged, candidate, run_id, now)
+        platform.append_results(results_to_arrow(results, contract=contract, run_id=run_id, evaluated_at=now))
+        published = _publish(project, session, target, candidate, judged, run_id, now, rewrite)
+    outcome.results += results
+    outcome.version = published.version
+    outcome.slices |= _outcomes(candidate, judged, published)
+
+
+def _refuse_changed_contract(target: Opened) -> None:
+    published = target.state.shape
+    changes = [] if published is None else [c.text for c in classify(published, target.table.contract) if c.kind == "rebuild"]
+    if changes:
+        contract = target.table.contract
+        raise PermanentError(
+            f"{contract.full_name}: its contract changed on a populated table ({'; '.join(changes)}); "
+            f"run `dataplatform rebuild {contract.name} --yes`, which rewrites rows and schema in one commit"
+        )
+
+
+def _judge(project: Project, session: DuckDBSession, target: Opened, candidate: Candidate) -> Audit:
+    contract = target.table.contract
+    assert candidate.rows is not None
+    staged = session.stage(candidate.rows, contract)
+    _refuse_rows_outside(session, staged.table, contract, candidate.partitions)
+    if any(staged.rounded.values()):
+        lossy = ", ".join(f"{column} in {count} rows" for column, count in staged.rounded.items() if count)
+        raise ShapeError(
+            f"{contract.full_name} {describe_partitions(candidate.partitions)}: casting to the contract's types "
+            f"changed values: {lossy}; round in the function, or declare `rounding: half_up` in the contract"
+        )
+
+    def related(table: str, column: str) -> ibis.Table:
+        opened = project.lake.table(project.catalog.get(table)).open()
+        return session.open(opened, None, [column])
+
+    def rest(columns: Sequence[str]) -> ibis.Table | None:
+        others = [p for p in target.state.slices if p not in candidate.partitions]
+        return session.open(target, others, columns) if others and contract.is_partitioned else None
+
+    context = AuditContext(input_rows=candidate.input_rows, related=related, rest=rest)
+    return audit(contract, staged.table, candidate.partitions, context)
+
+
+def _refuse_rows_outside(
+    session: DuckDBSession, rows: ibis.Table, contract: Contract, partitions: Sequence[str]
+) -> None:
+    if contract.partition_column is None:
+        return
+    counts = rows.group_by(rows[contract.partition_column].cast("string").name("p")).agg(n=rows.count())
+    found = session.connection.execute(session.backend.compile(counts)).fetchall()
+    outside = {str(p): n for p, n in found if p not in set(partitions)}
+    if outside:
+        named = ", ".join(f"{n} of {p}" for p, n in sorted(outside.items())[:5])
+        raise ShapeError(
+            f"{contract.full_name} {describe_partitions(partitions)}: rows outside the slice "
+            f"({contract.partition_column}): {named}; a function may return rows of its own partitions only"
+        )
+
+
+def _keep_evidence(
+    platform: PlatformTables,
+    session: DuckDBSession,
+    contract: Contract,
+    judged: Audit | None,
+    candidate: Candidate,
+    run_id: str,
+    now: datetime,
+) -> None:
+    """Quarantine is written before the publication: a crash in between repeats both, and loses neither."""
+    if judged is None:
+        return
+    rows = quarantine_to_arrow(judged, contract, session.connection, session.backend, run_id=run_id, at=now)
+    platform.replace_quarantine(contract.name, rows, candidate.partitions)
+
+
+@dataclass(frozen=True)
+class _Published:
+    version: int
+    changed: frozenset[str]
+    revisions: dict[str, tuple[int, str]]
+
+
+def _publish(
+    project: Project,
+    session: DuckDBSession,
+    target: Opened,
+    candidate: Candidate,
+    judged: Audit | None,
+    run_id: str,
+    now: datetime,
+    rewrite: bool,
+) -> _Published:
+    contract, before = target.table.contract, target.state.slices
+    good = [p for p, verdict in judged.verdicts.items() if not verdict.problems] if judged else []
+    if judged is None or not good or (rewrite and len(good) < len(candidate.partitions)):
+        return _Published(target.version, frozenset(), {})
+    found = session.fingerprints(judged.good, contract)
+    revisions = {p: found.get(p, (0, EMPTY)) for p in good}
+    changed = [p for p in good if rewrite or p not in before or before[p].revision != revisions[p][1]]
+    version, changes = target.version, []
+    if changed:
+        if contract.dimension is not None and not rewrite:
+            changes = [change_set(session, target, judged.good, contract, revisions[good[0]][1])]
+        rows = judged.good
+        if len(changed) < len(good):
+            rows = rows.filter(rows[contract.partition_column or ""].cast("string").isin(changed))
+        batches = session.batches(rows, contract)
+        version = target.table.publish(
+            target, batches, changed, run_id=run_id, keys=project.keys(contract), rewrite=rewrite
+        )
+    _record(project, target, candidate, judged, _Published(version, frozenset(changed), revisions), changes, run_id, now)
+    return _Published(version, frozenset(changed), revisions)
+
+
+def _record(
+    project: Project,
+    target: Opened,
+    candidate: Candidate,
+    judged: Audit,
+    published: _Published,
+    changes: Sequence[ChangeSet],
+    run_id: str,
+    now: datetime,
+) -> None:
+    """Right after the commit. A crash before it makes the slices be made again, with equal rows."""
+    contract, sequence = target.table.contract, time.time_ns()
+    slices = {
+        partition: Slice(
+            revision=revision,
+            rows=rows,
+            quarantined=judged.verdicts[partition].quarantined_rows,
+            version=published.version,
+            sequence=sequence,
+            run_id=run_id,
+            published_at=now.isoformat(timespec="seconds"),
+            code=project.code_of(contract),
+            contract=project.contract_of(contract),
+            settings=project.settings_of(contract),
+            inputs=candidate.inputs.get(partition, {}),
+            source=candidate.sources.get(partition, {}),
+            based_on=None if partition in published.changed else revision,
+        )
+        for partition, (rows, revision) in published.revisions.items()
+    }
+    ordered = [ChangeSet((published.version, sequence), c.before, c.after, c.members) for c in changes]
+    versions = target.housekeeping | ({published.version} if published.changed else frozenset())
+    write_record(target.table.folder, Record(versions, slices, shape(contract), ordered))
+
+
+def _outcomes(candidate: Candidate, judged: Audit | None, published: _Published) -> dict[str, SliceOutcome]:
+    outcomes: dict[str, SliceOutcome] = {}
+    for partition, reason in candidate.refused.items():
+        outcomes[partition] = SliceOutcome(partition, "refused", problems=(reason,))
+    for partition, reason in candidate.left.items():
+        outcomes[partition] = SliceOutcome(partition, "left", warnings=(reason,))
+    warned = {r.partition: r.found for r in candidate.results if not r.passed and r.rule.name == "delivery:as_agreed"}
+    for partition, verdict in judged.verdicts.items() if judged else ():
+        warnings = (*verdict.warnings, *([warned[partition]] if partition in warned else []))
+        rows, revision = published.revisions.get(partition, (0, ""))
+        status: Status = "failed"
+        if partition in published.revisions:
+            status = "published" if partition in published.changed else "unchanged"
+        outcomes[partition] = SliceOutcome(
+            partition, status, rows, verdict.quarantined_rows, revision, tuple(verdict.problems), warnings
+        )
+    return outcomes
