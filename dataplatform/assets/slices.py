@@ -17,7 +17,7 @@ from dataplatform.assets.candidates import Candidate, from_function, from_source
 from dataplatform.contracts.changes import classify, shape
 from dataplatform.contracts.model import Contract
 from dataplatform.errors import OvertakenError, PermanentError, ShapeError
-from dataplatform.lake.dimension_changes import change_set
+from dataplatform.assets.dimension_changes import change_set
 from dataplatform.lake.platform_tables import PlatformTables
 from dataplatform.lake.records import ChangeSet, Record, Slice, write_record
 from dataplatform.lake.table import describe_partitions
