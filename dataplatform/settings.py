@@ -7,7 +7,6 @@ environment (`DATAPLATFORM_…`), `.env` in the working folder, the profile, the
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
@@ -53,7 +52,7 @@ def utc_now() -> datetime:
 def _folder(value: Any) -> Any:
     if isinstance(value, str) and "://" in value:
         raise ValueError("only folders on this machine are available in this version")
-    return Path(os.path.abspath(Path(value).expanduser())) if isinstance(value, str | Path) else value
+    return Path(value).expanduser().resolve() if isinstance(value, str | Path) else value
 
 
 def _day(value: Any) -> Any:
@@ -103,13 +102,13 @@ class Settings(BaseSettings):
         return cls(**{name: value for name, value in arguments.items() if value is not None})
 
     @classmethod
-    def settings_customise_sources(
+    def settings_customise_sources(  # the signature is pydantic's
         cls,
-        settings_cls: type[BaseSettings],
+        settings_cls: type[BaseSettings],  # noqa: ARG003
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what `_resolve` found, so that a value and its origin cannot disagree."""
         return (init_settings,)
@@ -159,7 +158,7 @@ class Settings(BaseSettings):
         data_dir = info.data.get("data_dir")
         made = [data_dir / name for name in _MADE] if data_dir is not None else []
         for folder in made:
-            if value.resolve().is_relative_to(folder.resolve()):
+            if value.is_relative_to(folder.resolve()):
                 raise ValueError(f"inside {folder}, which the platform makes and may delete")
         return value
 
