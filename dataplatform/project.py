@@ -6,6 +6,8 @@ and binds them to empty tables; it touches no data, network or instance.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -86,6 +88,12 @@ class Project:
 
     def contract_of(self, contract: Contract) -> str:
         return fingerprint(contract)
+
+    def version_of(self, contract: Contract) -> str:
+        """Code, contract and settings in one short text: Dagster's code version of the asset."""
+        bound = json.dumps(self.settings_of(contract), sort_keys=True, default=str)
+        parts = (self.code_of(contract), self.contract_of(contract), bound)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
     def settings_of(self, contract: Contract) -> dict[str, Any]:
         """A table's settings as bound today: the contract's defaults, and the platform's business zone."""

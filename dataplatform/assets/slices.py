@@ -8,7 +8,7 @@ cannot win: it is run again from its inputs.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
@@ -68,6 +68,8 @@ class Outcome:
     results: list[RuleResult] = field(default_factory=list)
     version: int = -1
     seconds: float = 0.0
+    preview: list[dict[str, object]] = field(default_factory=list)
+    """A few published rows, private values masked."""
 
     @property
     def failed(self) -> list[SliceOutcome]:
@@ -78,20 +80,33 @@ class Outcome:
         return [s for s in self.slices.values() if s.is_published]
 
 
+Maker = Callable[["DuckDBSession", "Opened", Sequence[str]], Candidate]
+"""Makes the candidate of some partitions, in the session in which it is judged."""
+
+
 def make_slices(
-    project: Project, contract: Contract, partitions: Sequence[str], *, run_id: str, rewrite: bool = False
+    project: Project,
+    contract: Contract,
+    partitions: Sequence[str],
+    *,
+    run_id: str,
+    rewrite: bool = False,
+    maker: Maker | None = None,
 ) -> Outcome:
     """Makes `partitions` of a table and publishes those that pass; the others keep what they had.
 
     `rewrite` replaces the whole table with its schema (`dataplatform rebuild`): all of it or nothing.
+    `maker` gives rows that are not the table's own function's (an asset with the lake's IO manager).
     Raises ShapeError, PermanentError or, after several attempts, OvertakenError; judged failures are in the Outcome.
     """
     started = time.perf_counter()
     outcome = Outcome(contract.name)
-    for chunk in [list(partitions)] if rewrite else _chunks(project, contract, partitions):
+    step = _Step(project, contract, run_id, rewrite, maker or _maker(project, contract), outcome)
+    whole = rewrite or maker is not None
+    for chunk in [list(partitions)] if whole else _chunks(project, contract, partitions):
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                _make_chunk(project, contract, chunk, run_id, rewrite, outcome)
+                _make_chunk(step, chunk)
                 break
             except OvertakenError:
                 if attempt == ATTEMPTS:
@@ -136,29 +151,53 @@ def _expected_rows(project: Project, contract: Contract, partitions: Sequence[st
     return weights
 
 
-def _make_chunk(
-    project: Project, contract: Contract, partitions: Sequence[str], run_id: str, rewrite: bool, outcome: Outcome
-) -> None:
+@dataclass(frozen=True)
+class _Step:
+    """What stays the same over the chunks and attempts of one request."""
+
+    project: Project
+    contract: Contract
+    run_id: str
+    rewrite: bool
+    maker: Maker
+    outcome: Outcome
+
+
+def _maker(project: Project, contract: Contract) -> Maker:
+    def make(session: DuckDBSession, target: Opened, partitions: Sequence[str]) -> Candidate:
+        if contract.source is not None:
+            return from_source(project, session, contract, partitions, target.state.slices)
+        return from_function(project, session, contract, partitions)
+
+    return make
+
+
+def _make_chunk(step: _Step, partitions: Sequence[str]) -> None:
+    project, contract, outcome = step.project, step.contract, step.outcome
     target = project.lake.table(contract).open_to_publish()
-    if not rewrite:
+    if not step.rewrite:
         _refuse_changed_contract(target)
     with project.session() as session:
-        if contract.source is not None:
-            candidate = from_source(project, session, contract, partitions, target.state.slices)
-        else:
-            candidate = from_function(project, session, contract, partitions)
-        judged = None
-        if candidate.rows is not None:
-            judged = _judge(project, session, target, candidate)
+        candidate = step.maker(session, target, partitions)
+        judged = _judge(project, session, target, candidate) if candidate.rows is not None else None
         results = [*candidate.results, *(judged.results if judged else [])]
-        platform = PlatformTables(project.lake.root)
         now = datetime.now(UTC)
-        _keep_evidence(platform, session, contract, judged, candidate, run_id, now)
-        platform.append_results(results_to_arrow(results, contract=contract, run_id=run_id, evaluated_at=now))
-        published = _publish(project, session, target, candidate, judged, run_id, now, rewrite)
+        if judged is not None:
+            _keep_evidence(project, session, contract, judged, candidate.partitions, step.run_id, now)
+        history = results_to_arrow(results, contract=contract, run_id=step.run_id, evaluated_at=now)
+        PlatformTables(project.lake.root).append_results(history)
+        published = _publish(step, session, target, candidate, judged, now)
+        if judged is not None and published.revisions:
+            outcome.preview = _preview(session, judged.good, contract)
     outcome.results += results
     outcome.version = published.version
     outcome.slices |= _outcomes(candidate, judged, published)
+
+
+def _preview(session: DuckDBSession, rows: ibis.Table, contract: Contract) -> list[dict[str, object]]:
+    found = session.connection.sql(str(session.backend.compile(rows.limit(5)))).to_arrow_table().to_pylist()
+    private = contract.private_columns
+    return [{name: "•••" if name in private and value is not None else value for name, value in row.items()} for row in found]
 
 
 def _refuse_changed_contract(target: Opened) -> None:
@@ -213,19 +252,17 @@ def _refuse_rows_outside(
 
 
 def _keep_evidence(
-    platform: PlatformTables,
+    project: Project,
     session: DuckDBSession,
     contract: Contract,
-    judged: Audit | None,
-    candidate: Candidate,
+    judged: Audit,
+    partitions: Sequence[str],
     run_id: str,
     now: datetime,
 ) -> None:
     """Quarantine is written before the publication: a crash in between repeats both, and loses neither."""
-    if judged is None:
-        return
     rows = quarantine_to_arrow(judged, contract, session.connection, session.backend, run_id=run_id, at=now)
-    platform.replace_quarantine(contract.name, rows, candidate.partitions)
+    PlatformTables(project.lake.root).replace_quarantine(contract.name, rows, partitions)
 
 
 @dataclass(frozen=True)
@@ -236,18 +273,13 @@ class _Published:
 
 
 def _publish(
-    project: Project,
-    session: DuckDBSession,
-    target: Opened,
-    candidate: Candidate,
-    judged: Audit | None,
-    run_id: str,
-    now: datetime,
-    rewrite: bool,
+    step: _Step, session: DuckDBSession, target: Opened, candidate: Candidate, judged: Audit | None, now: datetime
 ) -> _Published:
-    contract, before = target.table.contract, target.state.slices
+    contract, before, rewrite = step.contract, target.state.slices, step.rewrite
     good = [p for p, verdict in judged.verdicts.items() if not verdict.problems] if judged else []
-    if judged is None or not good or (rewrite and len(good) < len(candidate.partitions)):
+    if rewrite:
+        _refuse_to_lose(contract, [p for p, entry in before.items() if entry.rows and p not in good], candidate)
+    if judged is None or not good:
         return _Published(target.version, frozenset(), {})
     found = session.fingerprints(judged.good, contract)
     revisions = {p: found.get(p, (0, EMPTY)) for p in good}
@@ -259,26 +291,33 @@ def _publish(
         rows = judged.good
         if len(changed) < len(good):
             rows = rows.filter(rows[contract.partition_column or ""].cast("string").isin(changed))
-        batches = session.batches(rows, contract)
-        version = target.table.publish(
-            target, batches, changed, run_id=run_id, keys=project.keys(contract), rewrite=rewrite
+        batches, keys = session.batches(rows, contract), step.project.keys(contract)
+        version = target.table.publish(target, batches, changed, run_id=step.run_id, keys=keys, rewrite=rewrite)
+    published = _Published(version, frozenset(changed), revisions)
+    _record(step, target, candidate, judged, published, changes, now)
+    return published
+
+
+def _refuse_to_lose(contract: Contract, lost: Sequence[str], candidate: Candidate) -> None:
+    if lost:
+        why = {**candidate.left, **candidate.refused}
+        named = "; ".join(f"{p}: {why.get(p, 'breaks the contract')}" for p in sorted(lost)[:5])
+        raise PermanentError(
+            f"{contract.full_name}: a rebuild would lose {len(lost)} published partitions ({named}); nothing was changed"
         )
-    _record(project, target, candidate, judged, _Published(version, frozenset(changed), revisions), changes, run_id, now)
-    return _Published(version, frozenset(changed), revisions)
 
 
 def _record(
-    project: Project,
+    step: _Step,
     target: Opened,
     candidate: Candidate,
     judged: Audit,
     published: _Published,
     changes: Sequence[ChangeSet],
-    run_id: str,
     now: datetime,
 ) -> None:
     """Right after the commit. A crash before it makes the slices be made again, with equal rows."""
-    contract, sequence = target.table.contract, time.time_ns()
+    project, contract, sequence = step.project, step.contract, time.time_ns()
     slices = {
         partition: Slice(
             revision=revision,
@@ -286,7 +325,7 @@ def _record(
             quarantined=judged.verdicts[partition].quarantined_rows,
             version=published.version,
             sequence=sequence,
-            run_id=run_id,
+            run_id=step.run_id,
             published_at=now.isoformat(timespec="seconds"),
             code=project.code_of(contract),
             contract=project.contract_of(contract),
