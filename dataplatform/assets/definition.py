@@ -1,0 +1,202 @@
+"""A table as a Dagster asset: key, dependencies, partitions, checks and metadata, all derived from its contract.
+
+The asset judges and publishes (`slices.py`) before it yields anything to Dagster: checks are yielded first, then
+the output, or a Failure that has one line per partition that was not published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from dataplatform.assets.metadata import definition_metadata, partition_metadata, run_metadata
+from dataplatform.assets.slices import Outcome, make_slices
+from dataplatform.contracts.model import WHOLE, Contract, Grain, Input, RuleKind, Severity
+from dataplatform.errors import PlatformError, TransientError
+from dataplatform.quality.report import checks_by_kind
+
+if TYPE_CHECKING:
+    from dataplatform.project import Project
+
+OnOutcome = Callable[[Outcome], None]
+REBUILD_TAG = "dataplatform/rebuild"
+"""Run tag under which the whole table is rewritten, rows and schema, in one commit."""
+DATA_VERSION_TAG, CODE_VERSION_TAG = "dagster/data_version", "dagster/code_version"
+
+
+def asset_key(contract: Contract) -> dg.AssetKey:
+    """`[layer, table]`, in every profile."""
+    return dg.AssetKey([contract.layer.value, contract.name])
+
+
+def op_name(contract: Contract) -> str:
+    """The step's name in Dagster: `layer__table`."""
+    return f"{contract.layer}__{contract.name}"
+
+
+def build_assets(project: Project, on_outcome: OnOutcome = lambda outcome: None) -> list[dg.AssetsDefinition]:
+    """One asset per contract. `on_outcome` is told of every finished step, for progress."""
+    partitions = {grain: _partitions(project, grain) for grain in Grain}
+    return [_asset(project, contract, partitions[contract.grain], on_outcome) for contract in project.catalog]
+
+
+def _partitions(project: Project, grain: Grain) -> dg.PartitionsDefinition[str] | None:
+    """Days and months of the platform. They stop at the end date when one is set, and follow today when none is."""
+    settings = project.settings
+    if grain is Grain.NONE:
+        return None
+    zone, ends = settings.business_zone, settings.end_date is not None
+    if grain is Grain.DAY:
+        end = _day_after(project.days[-1]) if ends else None
+        return dg.DailyPartitionsDefinition(project.days[0], end, timezone=zone, end_offset=0 if ends else 1)
+    end = _month_after(project.months[-1]) if ends else None
+    return dg.MonthlyPartitionsDefinition(project.months[0], end, timezone=zone, end_offset=0 if ends else 1)
+
+
+def _day_after(day: str) -> str:
+    from datetime import date, timedelta
+
+    return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
+
+
+def _month_after(month: str) -> str:
+    year, number = int(month[:4]), int(month[5:7])
+    return f"{year + number // 12}-{number % 12 + 1:02d}-01"
+
+
+def check_kinds(contract: Contract) -> list[RuleKind]:
+    """The asset checks a table has: one per kind of rule."""
+    kinds = {rule.kind for rule in contract.rules}
+    if contract.source is not None and contract.source.get("kind") == "landing":
+        kinds.add(RuleKind.DELIVERY)
+    if contract.row_preserving or contract.layer in ("raw", "cleaned"):
+        kinds.add(RuleKind.ROWS)
+    return [kind for kind in RuleKind if kind in kinds]
+
+
+def _dependencies(project: Project, contract: Contract) -> list[dg.AssetDep]:
+    """Inputs with their windows, and tables that a relationship points at: those must be there to be compared."""
+    by_table: dict[str, list[Input]] = {}
+    for wanted in contract.inputs:
+        by_table.setdefault(wanted.table, []).append(wanted)
+    deps = [
+        dg.AssetDep(asset_key(upstream), partition_mapping=_mapping(contract, upstream, inputs))
+        for table, inputs in by_table.items()
+        for upstream in [project.catalog.get(table)]
+    ]
+    related = {str(rule.arguments["table"]) for rule in contract.rules_of(RuleKind.RELATIONSHIPS)}
+    for table in sorted(related - set(by_table) - {contract.name}):
+        upstream = project.catalog.get(table)
+        deps.append(dg.AssetDep(asset_key(upstream), partition_mapping=_mapping(contract, upstream, [])))
+    return deps
+
+
+def _mapping(contract: Contract, upstream: Contract, inputs: Sequence[Input]) -> dg.PartitionMapping | None:
+    if not contract.is_partitioned or not upstream.is_partitioned:
+        return None
+    windows = [wanted.window for wanted in inputs]
+    if not windows or any(window.kind in ("all", "before") for window in windows):
+        return dg.AllPartitionMapping()
+    starts = [-1 if w.kind == "previous" else -w.back for w in windows]
+    ends = [-1 if w.kind == "previous" else w.ahead for w in windows]
+    return dg.TimeWindowPartitionMapping(start_offset=min(starts), end_offset=max(ends))
+
+
+def _asset(
+    project: Project, contract: Contract, partitions: dg.PartitionsDefinition[str] | None, on_outcome: OnOutcome
+) -> dg.AssetsDefinition:
+    key, kinds = asset_key(contract), check_kinds(contract)
+    function = project.functions.get(contract.name)
+
+    @dg.asset(
+        key=key,
+        deps=_dependencies(project, contract),
+        partitions_def=partitions,
+        group_name=contract.layer.value,
+        description=contract.description,
+        owners=[contract.owner],
+        kinds={"delta", "duckdb" if function is None or function.kind == "ibis" else function.kind},
+        tags={f"dataplatform/{tag}": "" for tag in contract.tags},
+        metadata=definition_metadata(project, contract),
+        code_version=project.version_of(contract),
+        check_specs=[dg.AssetCheckSpec(kind.value, asset=key, description=_CHECKS[kind]) for kind in kinds],
+        op_tags={"dataplatform/table": contract.full_name},
+        io_manager_key="lake_io_manager",
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        output_required=False,
+    )
+    def table(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        requested = list(context.partition_keys) if contract.is_partitioned else [WHOLE]
+        rewrite = context.run.tags.get(REBUILD_TAG) == contract.name
+        try:
+            outcome = make_slices(project, contract, requested, run_id=context.run.run_id, rewrite=rewrite)
+        except PlatformError as error:
+            transient = isinstance(error, TransientError)
+            raise dg.Failure(description=str(error), allow_retries=transient) from error
+        on_outcome(outcome)
+        yield from _check_results(contract, kinds, outcome)
+        yield from _events(context, project, contract, outcome)
+
+    return table
+
+
+_CHECKS = {
+    RuleKind.DELIVERY: "What was delivered can be read and is what was agreed.",
+    RuleKind.ROWS: "Each row keeps the contract's promises; in raw and cleaned, rows that do not are quarantined.",
+    RuleKind.KEYS: "Keys are unique.",
+    RuleKind.RELATIONSHIPS: "Every reference points at a row that is there.",
+    RuleKind.TABLE: "Counts, shares and sums of each partition are as promised.",
+    RuleKind.EXPECTATIONS: "Great Expectations rules that the contract hands over.",
+}
+
+
+def _check_results(contract: Contract, kinds: Sequence[RuleKind], outcome: Outcome) -> Iterator[dg.AssetCheckResult]:
+    summaries = {summary.kind: summary for summary in checks_by_kind(outcome.results, contract)}
+    for kind in kinds:
+        summary = summaries.get(kind)
+        severity = dg.AssetCheckSeverity.WARN
+        if summary is not None and summary.severity is Severity.ERROR:
+            severity = dg.AssetCheckSeverity.ERROR
+        yield dg.AssetCheckResult(
+            check_name=kind.value,
+            passed=summary is None or summary.passed,
+            severity=severity,
+            metadata={"rules": dg.MetadataValue.md(summary.markdown if summary else "no rows to judge")},
+        )
+
+
+def _events(
+    context: dg.AssetExecutionContext, project: Project, contract: Contract, outcome: Outcome
+) -> Iterator[dg.Output[Outcome]]:
+    """The output when every requested partition is published; else an event for each that is, and a Failure."""
+    details = run_metadata(project, contract, outcome)
+    if len(outcome.published) == len(outcome.slices):
+        newest = outcome.published[-1]
+        for slice_ in outcome.published if contract.is_partitioned else ():
+            context.add_asset_metadata(partition_metadata(slice_), asset_key(contract), slice_.partition)
+        if contract.is_partitioned:
+            # heavy entries go to the newest partition alone: Dagster copies an output's metadata to each
+            context.add_asset_metadata(details, asset_key(contract), newest.partition)
+            details = {}
+        else:
+            details |= partition_metadata(newest)
+        version = newest.revision if len(outcome.published) == 1 else f"run:{context.run.run_id}"
+        yield dg.Output(outcome, metadata=details, data_version=dg.DataVersion(version))
+        return
+    for slice_ in outcome.published:
+        tags = {DATA_VERSION_TAG: slice_.revision, CODE_VERSION_TAG: project.version_of(contract)}
+        context.log_event(
+            dg.AssetMaterialization(
+                asset_key(contract), partition=slice_.partition, metadata=partition_metadata(slice_), tags=tags
+            )
+        )
+    for slice_ in outcome.slices.values():
+        if slice_.status == "left":
+            context.log.warning(f"{contract.full_name} {slice_.partition}: {'; '.join(slice_.warnings)}")
+    if outcome.failed:
+        lines = [f"{contract.full_name} {s.partition}: {'; '.join(s.problems)}" for s in outcome.failed]
+        kept = "what was published before stays; " if len(lines) > 1 else "its published rows stay as they were; "
+        advice = f"{kept}see `dataplatform check {contract.name}` and `dataplatform quarantine show {contract.name}`"
+        raise dg.Failure(description="\n".join([*lines, advice]), allow_retries=False)
