@@ -1,0 +1,1 @@
+"""When work starts by itself: schedules that ask the planner."""

@@ -1,0 +1,31 @@
+"""The one place that assembles the graph: every way in (UI, daemon, command line, tests) shares it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from dataplatform.assets.definition import build_assets
+from dataplatform.assets.io_manager import lake_io_manager
+from dataplatform.automation.schedules import build_schedules
+from dataplatform.reports.asset import build_report_asset
+from dataplatform.warehouse.asset import build_warehouse_asset
+from dataplatform.warehouse.io_manager import WarehouseIOManager
+
+if TYPE_CHECKING:
+    from dataplatform.assets.definition import OnOutcome
+    from dataplatform.project import Project
+
+
+def build_definitions(project: Project, on_outcome: OnOutcome = lambda outcome: None) -> dg.Definitions:
+    """Assets of all tables, warehouse and report, schedules and resources of one project."""
+    return dg.Definitions(
+        assets=[*build_assets(project, on_outcome), build_warehouse_asset(project), build_report_asset(project)],
+        schedules=build_schedules(project),
+        resources={
+            "lake_io_manager": lake_io_manager(project),
+            "warehouse_io_manager": WarehouseIOManager(project),
+        },
+        executor=dg.in_process_executor,
+    )

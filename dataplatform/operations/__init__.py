@@ -1,0 +1,1 @@
+"""Operating the platform: runs, locks, the Dagster instance, and what people ask of them."""

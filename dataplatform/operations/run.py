@@ -1,0 +1,239 @@
+"""Bringing the lake up to date: plan, run one wave in Dagster, plan again, until nothing can be made any more.
+
+This is what `dataplatform run` does. Every wave is an ordinary Dagster run on the ordinary instance, in this
+process. What failed is not tried again within one call, and does not keep the rest from being made.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import dagster as dg
+
+from dataplatform.assets.definition import REBUILD_TAG, asset_key, op_name
+from dataplatform.assets.slices import Outcome
+from dataplatform.contracts.model import WHOLE, Grain
+from dataplatform.errors import PermanentError
+from dataplatform.operations.reconcile import reconcile_events
+from dataplatform.planner.plan import Plan, SliceName, StaleSlice, make_plan
+from dataplatform.planner.renewal import renew_records
+from dataplatform.planner.waves import Wave, next_wave
+
+if TYPE_CHECKING:
+    from dataplatform.assets.definition import OnOutcome
+    from dataplatform.project import Project
+
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+Build = Callable[["Project", "OnOutcome"], dg.Definitions]
+"""Assembles the definitions of a project; `dataplatform.build.build_definitions` is the one there is."""
+
+
+class RunReporter(Protocol):
+    """Told what happens, for people who watch."""
+
+    def wave_started(self, wave: Wave) -> None: ...
+
+    def table_finished(self, table: str, outcome: Outcome) -> None: ...
+
+    def wave_finished(self, result: WaveResult) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class WaveResult:
+    """One Dagster run: its tables, partitions (or nothing), success, and seconds."""
+
+    tables: tuple[str, ...]
+    title: str
+    run_id: str
+    success: bool
+    seconds: float
+
+
+@dataclass
+class RunSummary:
+    """What one call did. `failed` has one line per table, partition and reason."""
+
+    waves: list[WaveResult] = field(default_factory=list)
+    outcomes: list[Outcome] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    reconciled: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        return 1 if self.failed else 0
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    def wave_started(self, wave: Wave) -> None: ...
+
+    def table_finished(self, table: str, outcome: Outcome) -> None: ...
+
+    def wave_finished(self, result: WaveResult) -> None: ...
+
+
+def run_stale(
+    project: Project,
+    build: Build,
+    instance: dg.DagsterInstance,
+    *,
+    select: Collection[str] | None = None,
+    first: str = "",
+    last: str = "9999",
+    force: Collection[SliceName] = (),
+    report: RunReporter | None = None,
+) -> RunSummary:
+    """Makes everything stale or missing, and the slices in `force` whatever their state.
+
+    Tables in `select` (all when None), partitions in [first, last]. Then brings the serving layer and Dagster's own
+    record up to date. Raises nothing for failed slices: they are in the summary, and its exit code is 1.
+    """
+    return _Runner(project, build, instance, report or Silent()).run(select, first, last, set(force))
+
+
+def rebuild(
+    project: Project, build: Build, instance: dg.DagsterInstance, table: str, report: RunReporter | None = None
+) -> RunSummary:
+    """Rewrites a table, rows and schema, in one commit; what reads it is stale afterwards."""
+    runner = _Runner(project, build, instance, report or Silent())
+    contract = project.catalog.get(table)
+    keys = tuple(project.keys(contract))
+    runner.run_wave(Wave((contract.name,), contract.grain, keys), {REBUILD_TAG: contract.name})
+    return runner.summary
+
+
+class _Runner:
+    def __init__(self, project: Project, build: Build, instance: dg.DagsterInstance, report: RunReporter) -> None:
+        self.project, self.instance, self.report = project, instance, report
+        self.summary = RunSummary()
+        self.failed: set[SliceName] = set()
+        self.attempts: dict[SliceName, int] = {}
+        self._definitions = build(project, self._finished)
+
+    def _finished(self, outcome: Outcome) -> None:
+        self.summary.outcomes.append(outcome)
+        self.report.table_finished(outcome.table, outcome)
+
+    def run(self, select: Collection[str] | None, first: str, last: str, force: set[SliceName]) -> RunSummary:
+        while True:
+            plan = make_plan(self.project, select=select, first=first, last=last, failed=self.failed)
+            renew_records(self.project, plan)
+            _add_forced(self.project, plan, force)
+            wave = next_wave(self.project, plan)
+            if wave is None:
+                break
+            self.run_wave(wave)
+            done = {(table, p) for table in wave.tables for p in self._partitions(table, wave)}
+            force -= done
+            self._give_up_on(done)
+        for table, reasons in plan.refused.items():
+            self.summary.failed.append(
+                f"{table}: its contract changed ({'; '.join(reasons)}); run `dataplatform rebuild {table} --yes`"
+            )
+        for table, partitions in plan.missing_files.items():
+            shown = ", ".join(partitions[:5]) + (f" and {len(partitions) - 5} more" if len(partitions) > 5 else "")
+            self.summary.warnings.append(f"{table}: file_missing on open days: {shown}")
+        if select is None:
+            self._serve()
+        self.summary.reconciled = reconcile_events(self.project, self.instance)
+        return self.summary
+
+    def _partitions(self, table: str, wave: Wave) -> tuple[str, ...]:
+        return wave.partitions if self.project.catalog.get(table).is_partitioned else (WHOLE,)
+
+    def _give_up_on(self, slices: set[SliceName]) -> None:
+        """A slice that was requested twice and is still stale has an error of ours: it must not loop for ever."""
+        for name in slices:
+            self.attempts[name] = self.attempts.get(name, 0) + 1
+            if self.attempts[name] > 2:  # noqa: PLR2004 - one wave, and one more when an input moved meanwhile
+                self.failed.add(name)
+
+    def run_wave(self, wave: Wave, tags: dict[str, str] | None = None) -> WaveResult:
+        """Runs one wave in this process and notes which of its slices failed and why."""
+        self.report.wave_started(wave)
+        before = len(self.summary.outcomes)
+        keys = [asset_key(self.project.catalog.get(table)) for table in wave.tables]
+        ranged = {} if wave.grain is Grain.NONE else {RANGE_START: wave.first, RANGE_END: wave.last}
+        result, seconds = self._execute(keys, {**ranged, **(tags or {})})
+        outcomes = {o.table: o for o in self.summary.outcomes[before:]}
+        errors = step_errors(result)
+        for table in wave.tables:
+            contract = self.project.catalog.get(table)
+            outcome, error = outcomes.get(table), errors.get(op_name(contract))
+            if outcome is not None:
+                for slice_ in outcome.failed:
+                    self.failed.add((table, slice_.partition))
+                    self.summary.failed.append(f"{contract.full_name} {slice_.partition}: {'; '.join(slice_.problems)}")
+                self.failed |= {(table, s.partition) for s in outcome.slices.values() if s.status == "left"}
+                self.summary.warnings += [
+                    f"{contract.full_name} {s.partition}: {w}" for s in outcome.slices.values() for w in s.warnings
+                ]
+            elif error is not None:
+                self.failed |= {(table, p) for p in self._partitions(table, wave)}
+                self.summary.failed.append(f"{contract.full_name} {wave.title}: {error}")
+        finished = WaveResult(wave.tables, wave.title, result.run_id, result.success, seconds)
+        self.summary.waves.append(finished)
+        self.report.wave_finished(finished)
+        return finished
+
+    def _execute(self, keys: list[dg.AssetKey], tags: dict[str, str]) -> tuple[dg.ExecuteInProcessResult, float]:
+        started = time.perf_counter()
+        job = self._definitions.get_implicit_global_asset_job_def()
+        result = job.execute_in_process(
+            run_config=_QUIET, instance=self.instance, asset_selection=keys, tags=tags, raise_on_error=False
+        )
+        return result, time.perf_counter() - started
+
+    def _serve(self) -> None:
+        """Warehouse and report, when what they were made from has changed."""
+        from dataplatform.reports.sales import report_stale
+        from dataplatform.warehouse.store import Warehouse
+
+        if not (Warehouse(self.project).stale() or report_stale(self.project)):
+            return
+        wave = Wave(("warehouse", "sales_report"), Grain.NONE, (WHOLE,))
+        self.report.wave_started(wave)
+        keys = [dg.AssetKey(["serving", name]) for name in wave.tables]
+        result, seconds = self._execute(keys, {})
+        self.summary.failed += [f"serving {step}: {error}" for step, error in step_errors(result).items()]
+        finished = WaveResult(wave.tables, "", result.run_id, result.success, seconds)
+        self.summary.waves.append(finished)
+        self.report.wave_finished(finished)
+
+
+def _add_forced(project: Project, plan: Plan, force: Collection[SliceName]) -> None:
+    for table, partition in sorted(force):
+        contract = project.catalog.get(table)
+        slices = plan.stale.setdefault(contract.name, {})
+        slices.setdefault(partition, StaleSlice(contract.name, partition, "asked for", certain=True))
+    plan.stale = {c.name: plan.stale[c.name] for c in project.catalog if c.name in plan.stale}
+
+
+def step_errors(result: dg.ExecuteInProcessResult) -> dict[str, str]:
+    """Step name -> what went wrong, for the steps of a run that failed by themselves."""
+    errors: dict[str, str] = {}
+    for event in result.all_events:
+        if event.is_step_failure and event.step_key is not None:
+            data: Any = event.step_failure_data
+            cause = data.error
+            while cause is not None and cause.cause is not None:
+                cause = cause.cause
+            described = data.user_failure_data.description if data.user_failure_data else None
+            errors[event.step_key] = described or (cause.message.strip() if cause else "failed without a message")
+    return errors
+
+
+def forced_slices(project: Project, table: str, partitions: Collection[str]) -> set[SliceName]:
+    """`(table, partition)` pairs for `force`; PermanentError names partitions that the table cannot have."""
+    contract = project.catalog.get(table)
+    unknown = sorted(set(partitions) - set(project.keys(contract)))
+    if unknown:
+        raise PermanentError(f"{contract.full_name} has no partition {', '.join(unknown)}")
+    return {(contract.name, partition) for partition in partitions}
