@@ -162,6 +162,9 @@ class LakeTable:
             raise PermanentError(f"{contract.full_name} was opened to read, not to publish")
         partitioned = contract.is_partitioned and not rewrite
         options: dict[str, Any] = {"schema_mode": "overwrite"} if rewrite else {}
+        # Delta does not see two whole-table writes conflict when the first added files and removed none (seen: both
+        # results stayed); so a whole table is committed on exactly the version it was opened at, or not at all
+        retries = 15 if partitioned else 0
         if partitioned:
             options["predicate"] = predicate(contract.partition_column or "", partitions, keys)
             if _adds_columns(handle, rows.schema):
@@ -173,7 +176,7 @@ class LakeTable:
                 mode="overwrite",
                 partition_by=self._partition_by if rewrite else None,
                 commit_properties=CommitProperties(
-                    custom_metadata={_RUN: run_id, _SLICES: json.dumps(list(partitions))}, max_commit_retries=15
+                    custom_metadata={_RUN: run_id, _SLICES: json.dumps(list(partitions))}, max_commit_retries=retries
                 ),
                 writer_properties=WriterProperties(compression="ZSTD", compression_level=3),
                 **options,
