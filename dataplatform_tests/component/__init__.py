@@ -1,0 +1,1 @@
+"""Tests on temporary files: contracts, lakes and instances that are real and thrown away."""

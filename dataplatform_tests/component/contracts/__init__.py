@@ -1,0 +1,1 @@
+"""Contract files, one by one and together."""

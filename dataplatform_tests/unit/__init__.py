@@ -1,0 +1,1 @@
+"""Tests without disk, database or network, a hundredth of a second each."""
