@@ -1,0 +1,52 @@
+"""Makes the ledger N times larger: every line N times, with shifted invoice and customer numbers, on the same days."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as csv
+
+INVOICE_STEP, CUSTOMER_STEP = 1_000_000, 100_000
+
+
+def scale_landing(source: Path, target: Path, factor: int) -> None:
+    """Writes `source`'s daily files to `target`, `factor` times as many lines each. `factor` 1 copies them."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.glob("*.csv.gz")):
+        if factor == 1:
+            (target / path.name).write_bytes(path.read_bytes())
+            continue
+        strings = csv.ConvertOptions(column_types=dict.fromkeys(_header(path), pa.string()), strings_can_be_null=False)
+        day = csv.read_csv(path, convert_options=strings, parse_options=csv.ParseOptions(newlines_in_values=True))
+        copies = pa.concat_tables([_shift(day, number) for number in range(factor)])
+        with pa.CompressedOutputStream(str(target / path.name), "gzip") as stream:
+            csv.write_csv(copies, stream)
+
+
+def _header(path: Path) -> list[str]:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return file.readline().rstrip("\n").split(",")
+
+
+def _shift(day: pa.Table, number: int) -> pa.Table:
+    if number == 0:
+        return day
+    invoices = [_shift_invoice(text, number) for text in day["Invoice"].to_pylist()]
+    customers = [str(int(c) + number * CUSTOMER_STEP) if c else "" for c in day["CustomerID"].to_pylist()]
+    for name, values in (("Invoice", invoices), ("CustomerID", customers)):
+        day = day.set_column(day.schema.get_field_index(name), name, pc.cast(pa.array(values), pa.string()))
+    return day
+
+
+def _shift_invoice(text: str, number: int) -> str:
+    match = re.fullmatch(r"([A-Z]?)(\d+)", text)
+    return text if match is None else f"{match[1]}{int(match[2]) + number * INVOICE_STEP}"
+
+
+if __name__ == "__main__":
+    scale_landing(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
