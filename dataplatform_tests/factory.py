@@ -1,9 +1,11 @@
 """Throw-away table sets: a few lines of a test write contracts and functions to a temporary folder.
 
+```python
 tables = TableFactory(tmp_path)
-tables.add("raw", "raw_shop_orders", {"order_id": "VARCHAR", "business_date": "DATE partitioned"}, partitioning="day")
-tables.add("cleaned", "orders", {"order_id": "BIGINT key"}, inputs=["raw_shop_orders"], function="...")
+tables.add("raw", "raw_shop_orders", {"order_id": "VARCHAR", "day": "DATE partitioned"}, partitioning="day")
+tables.add("cleaned", "orders", {"order_id": "BIGINT key"}, inputs=["raw_shop_orders"], function="def orders(…): …")
 catalog = tables.catalog()
+```
 """
 
 from __future__ import annotations
