@@ -86,8 +86,7 @@ def _dependencies(project: Project, contract: Contract) -> list[dg.AssetDep]:
         for table, inputs in by_table.items()
         for upstream in [project.catalog.get(table)]
     ]
-    related = {str(rule.arguments["table"]) for rule in contract.rules_of(RuleKind.RELATIONSHIPS)}
-    for table in sorted(related - set(by_table) - {contract.name}):
+    for table in sorted(contract.references - set(by_table)):
         upstream = project.catalog.get(table)
         deps.append(dg.AssetDep(asset_key(upstream), partition_mapping=_mapping(contract, upstream, [])))
     return deps

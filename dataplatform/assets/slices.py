@@ -8,7 +8,7 @@ cannot win: it is run again from its inputs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
@@ -215,7 +215,6 @@ def _judge(project: Project, session: DuckDBSession, target: Opened, candidate: 
     contract = target.table.contract
     assert candidate.rows is not None
     staged = session.stage(candidate.rows, contract)
-    _refuse_rows_outside(session, staged.table, contract, candidate.partitions)
     if any(staged.rounded.values()):
         lossy = ", ".join(f"{column} in {count} rows" for column, count in staged.rounded.items() if count)
         raise ShapeError(
@@ -227,28 +226,12 @@ def _judge(project: Project, session: DuckDBSession, target: Opened, candidate: 
         opened = project.lake.table(project.catalog.get(table)).open()
         return session.open(opened, None, [column])
 
-    def rest(columns: Sequence[str]) -> ibis.Table | None:
-        others = [p for p in target.state.slices if p not in candidate.partitions]
+    def rest(columns: Sequence[str], replaced: Collection[str]) -> ibis.Table | None:
+        others = [p for p in target.state.slices if p not in replaced]
         return session.open(target, others, columns) if others and contract.is_partitioned else None
 
     context = AuditContext(input_rows=candidate.input_rows, related=related, rest=rest)
     return audit(contract, staged.table, candidate.partitions, context)
-
-
-def _refuse_rows_outside(
-    session: DuckDBSession, rows: ibis.Table, contract: Contract, partitions: Sequence[str]
-) -> None:
-    if contract.partition_column is None:
-        return
-    counts = rows.group_by(rows[contract.partition_column].cast("string").name("p")).agg(n=rows.count())
-    found = session.connection.execute(session.backend.compile(counts)).fetchall()
-    outside = {str(p): n for p, n in found if p not in set(partitions)}
-    if outside:
-        named = ", ".join(f"{n} of {p}" for p, n in sorted(outside.items())[:5])
-        raise ShapeError(
-            f"{contract.full_name} {describe_partitions(partitions)}: rows outside the slice "
-            f"({contract.partition_column}): {named}; a function may return rows of its own partitions only"
-        )
 
 
 def _keep_evidence(

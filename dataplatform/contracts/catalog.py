@@ -130,7 +130,8 @@ def _topological(contracts: list[Contract]) -> tuple[Contract, ...]:
     by_name = {contract.name: contract for contract in sorted(contracts, key=_rank)}
     sorter = TopologicalSorter[str]()
     for contract in by_name.values():
-        sorter.add(contract.name, *({each.table for each in contract.inputs} - {contract.name}))
+        # what a relationship points at comes first as well: it must be there to be compared with
+        sorter.add(contract.name, *({each.table for each in contract.inputs} - {contract.name} | contract.references))
     order: list[str] = []
     sorter.prepare()
     while sorter.is_active():  # ready tables by layer and name: the order is the same on every machine

@@ -188,5 +188,11 @@ class Contract:
     def private_columns(self) -> frozenset[str]:
         return frozenset(column.name for column in self.columns if column.is_private)
 
+    @property
+    def references(self) -> frozenset[str]:
+        """Tables that relationship rules point at: they must be there before this one is judged."""
+        related = {str(rule.arguments["table"]) for rule in self.rules if rule.kind is RuleKind.RELATIONSHIPS}
+        return frozenset(related - {self.name})
+
     def rules_of(self, *kinds: RuleKind) -> tuple[Rule, ...]:
         return tuple(rule for rule in self.rules if rule.kind in kinds)

@@ -144,11 +144,13 @@ def _comparable(one: Column, other: Column) -> bool:
 def _cycle(by_name: Mapping[str, Contract]) -> Iterator[str]:
     """The first circle of tables that wait for each other, named in the direction of the data."""
     graph: dict[str, Iterable[str]] = {
-        name: {each.table for each in contract.inputs} - {name} for name, contract in by_name.items()
+        name: {each.table for each in contract.inputs} - {name} | contract.references
+        for name, contract in by_name.items()
     }
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         circle = [str(name) for name in error.args[1]]
         path = by_name[circle[0]].path
-        yield f"{path}: customProperties[inputs]: data would go round in a circle, {' → '.join(circle)}; break it"
+        around = " → ".join(circle)
+        yield f"{path}: inputs and relationships wait for each other in a circle, {around}; break it"

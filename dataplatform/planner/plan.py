@@ -181,6 +181,7 @@ class _Planner:
                 renewed[wanted.parameter] = now
             else:
                 changed.append(_describe_change(wanted, entry.inputs.get(wanted.parameter, {}), now))
+        after |= self._unpublished_references(contract)
         reason = "never published" if entry is None else self._definition_reason(contract, entry)
         reason = reason or "; ".join(changed)
         if not reason and after:
@@ -191,6 +192,15 @@ class _Planner:
         if renewed:
             self.plan.renewable.setdefault(contract.name, {})[key] = renewed
         return None
+
+    def _unpublished_references(self, contract: Contract) -> set[SliceName]:
+        """Stale slices of tables that relationships point at and that nobody has published yet."""
+        return {
+            (table, partition)
+            for table in contract.references
+            if not self.opened(table).state.slices
+            for partition in self.plan.stale.get(table, {})
+        }
 
     def _reads(self, contract: Contract, wanted: Input, key: str) -> list[str]:
         upstream = self.project.catalog.get(wanted.table)
