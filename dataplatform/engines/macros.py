@@ -9,8 +9,10 @@ from __future__ import annotations
 MACROS: tuple[str, ...] = (
     # Local wall-clock time to UTC. An hour that happens twice takes its earlier instant, as Spark does: plain
     # `timezone(z, t)` takes the later one, and moves every row of that hour.
-    "CREATE OR REPLACE TEMP MACRO to_utc_timestamp(t, z) AS "
-    "least(timezone(z, t), timezone(z, t - INTERVAL 1 HOUR) + INTERVAL 1 HOUR)",
+    """
+    CREATE OR REPLACE TEMP MACRO to_utc_timestamp(t, z) AS
+    least(timezone(z, t), timezone(z, t - INTERVAL 1 HOUR) + INTERVAL 1 HOUR)
+    """,
 )
 
 MACRO_NAMES = frozenset(macro.split("(", 1)[0].rsplit(" ", 1)[-1] for macro in MACROS)
