@@ -181,11 +181,13 @@ def _make_chunk(step: _Step, partitions: Sequence[str]) -> None:
         candidate = step.maker(session, target, partitions)
         judged = _judge(project, session, target, candidate) if candidate.rows is not None else None
         results = [*candidate.results, *(judged.results if judged else [])]
-        now = datetime.now(UTC)
+        now, platform = datetime.now(UTC), PlatformTables(project.lake.root)
         if judged is not None:
-            _keep_evidence(project, session, contract, judged, candidate.partitions, step.run_id, now)
+            # quarantine is written before the publication: a crash in between repeats both, and loses neither
+            held = quarantine_to_arrow(judged, contract, run_id=step.run_id, at=now)
+            platform.replace_quarantine(contract.name, held, candidate.partitions)
         history = results_to_arrow(results, contract=contract, run_id=step.run_id, evaluated_at=now)
-        PlatformTables(project.lake.root).append_results(history)
+        platform.append_results(history)
         published = _publish(step, session, target, candidate, judged, now)
         if judged is not None and published.revisions:
             outcome.preview = _preview(session, judged.good, contract)
@@ -232,20 +234,6 @@ def _judge(project: Project, session: DuckDBSession, target: Opened, candidate: 
 
     context = AuditContext(input_rows=candidate.input_rows, related=related, rest=rest)
     return audit(contract, staged.table, candidate.partitions, context)
-
-
-def _keep_evidence(
-    project: Project,
-    session: DuckDBSession,
-    contract: Contract,
-    judged: Audit,
-    partitions: Sequence[str],
-    run_id: str,
-    now: datetime,
-) -> None:
-    """Quarantine is written before the publication: a crash in between repeats both, and loses neither."""
-    rows = quarantine_to_arrow(judged, contract, session.connection, session.backend, run_id=run_id, at=now)
-    PlatformTables(project.lake.root).replace_quarantine(contract.name, rows, partitions)
 
 
 @dataclass(frozen=True)

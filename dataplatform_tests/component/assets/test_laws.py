@@ -1,0 +1,377 @@
+"""The laws everything else leans on, each by name, on the example shop."""
+
+from __future__ import annotations
+
+import itertools
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from dataplatform.assets import slices
+from dataplatform.assets.candidates import Candidate
+from dataplatform.assets.slices import make_slices
+from dataplatform.errors import OvertakenError, PermanentError, ShapeError
+from dataplatform.lake.platform_tables import PlatformTables
+from dataplatform.planner.plan import make_plan
+from dataplatform.project import Project
+from dataplatform_tests.shop import ORDERS, deliver, load, reload, rows, settle, shop_tables
+
+D1, D2, D3 = "2011-01-01", "2011-01-02", "2011-01-03"
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Project:
+    shop_tables(tmp_path)
+    return load(tmp_path)
+
+
+def stale(project: Project) -> list[tuple[str, str]]:
+    return [(s.table, s.partition) for s in make_plan(project).slices()]
+
+
+# one commit per publication
+
+
+def test_a_range_is_published_in_one_commit_that_names_its_run(shop: Project) -> None:
+    for day in (D1, D2, D3):
+        deliver(shop, day, [("1", "7", "UK", "1.5")])
+    orders = shop.catalog.get("orders")
+    before = shop.lake.table(orders).open_to_publish().version
+    make_slices(shop, orders, [D1, D2, D3], run_id="the-run")
+    assert shop.lake.table(orders).open().version == before + 1
+    assert shop.lake.table(orders).version_of_run("the-run") == before + 1
+
+
+def test_a_large_range_goes_in_chunks_bounded_by_rows(shop: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    for day in (D1, D2, D3):
+        deliver(shop, day, [("1", "7", "UK", "1.5"), ("2", "7", "UK", "1.5")])
+    monkeypatch.setattr(slices, "CHUNK_ROWS", 4)
+    orders = shop.catalog.get("orders")
+    before = shop.lake.table(orders).open_to_publish().version
+    make_slices(shop, orders, [D1, D2, D3], run_id="run")
+    assert shop.lake.table(orders).open().version == before + 2
+    assert len(rows(shop, "orders")) == 6
+
+
+def test_a_function_that_returns_rows_of_another_day_publishes_nothing(tmp_path: Path) -> None:
+    moved = ORDERS.replace("business_date=t.business_date", "business_date=t.business_date + ibis.interval(days=1)")
+    shop_tables(tmp_path, orders={"function": moved})
+    shop = load(tmp_path)
+    deliver(shop, D1, [("1", "7", "UK", "1.5")])
+    with pytest.raises(ShapeError, match=rf"cleaned\.orders {D1}: rows outside the slice .*1 rows of {D2}"):
+        make_slices(shop, shop.catalog.get("orders"), [D1], run_id="run")
+    assert rows(shop, "orders") == []
+
+
+# a range is judged by the day
+
+
+def test_a_range_with_a_bad_day_equals_single_day_runs(tmp_path: Path) -> None:
+    days = {
+        D1: [("1", "7", "UK", "1")],
+        D2: [("2", "7", "UK", "x"), ("3", "7", "UK", "y")],
+        D3: [("4", "7", "UK", "z"), ("5", "7", "UK", "2")],
+    }
+    found = []
+    for name, requests in (("range", [[D1, D2, D3]]), ("single", [[D1], [D2], [D3]])):
+        shop_tables(tmp_path / name)
+        shop = load(tmp_path / name)
+        for day, orders in days.items():
+            deliver(shop, day, orders)
+        status = {}
+        for request in requests:
+            outcome = make_slices(shop, shop.catalog.get("orders"), request, run_id="run")
+            status |= {p: (s.status, s.rows, s.quarantined, s.problems) for p, s in outcome.slices.items()}
+        held = PlatformTables(shop.lake.root).quarantined_counts("orders")
+        found.append((status, rows(shop, "orders"), held))
+    assert found[0] == found[1]
+    statuses = {p: s[0] for p, s in found[0][0].items()}
+    assert statuses == {D1: "published", D2: "failed", D3: "published"}
+    assert found[0][2] == {D2: 2, D3: 1}
+
+
+def test_a_failed_rewrite_leaves_the_old_partition_untouched(shop: Project) -> None:
+    deliver(shop, D1, [("1", "7", "UK", "1")])
+    settle(shop)
+    before = rows(shop, "orders")
+    deliver(shop, D1, [("1", "7", "UK", "broken")])
+    outcome = make_slices(shop, shop.catalog.get("orders"), [D1], run_id="run")
+    assert outcome.slices[D1].status == "failed"
+    assert "unparseable" in " ".join(outcome.slices[D1].problems) or "share" in " ".join(outcome.slices[D1].problems)
+    assert rows(shop, "orders") == before
+
+
+# an overtaken run cannot win
+
+
+def test_an_overtaken_step_is_run_again_from_its_inputs(shop: Project) -> None:
+    deliver(shop, D1, [("1", "7", "UK", "1")])
+    contract = shop.catalog.get("raw_shop_orders")
+    calls = itertools.count(1)
+
+    def slow(session: Any, _target: Any, partitions: Any) -> Candidate:
+        attempt = next(calls)
+        if attempt == 1:  # while this run is at work, another publishes the corrected day
+            deliver(shop, D1, [("1", "7", "UK", "2")], run="other")
+        row = {
+            "order_id": "1",
+            "buyer_id": "7",
+            "country": "UK",
+            "amount": f"from attempt {attempt}",
+            "business_date": date(2011, 1, 1),
+        }
+        return Candidate(session.from_arrow(pa.Table.from_pylist([row])), tuple(partitions))
+
+    make_slices(shop, contract, [D1], run_id="slow", maker=slow)
+    assert rows(shop, "raw_shop_orders", "amount") == [("from attempt 2",)]
+
+
+def test_a_step_that_is_always_overtaken_gives_up_with_a_transient_error(shop: Project) -> None:
+    numbers = itertools.count(10)
+
+    def unlucky(session: Any, _target: Any, partitions: Any) -> Candidate:
+        deliver(shop, D1, [("1", "7", "UK", str(next(numbers)))], run="other")
+        row = {"order_id": "1", "buyer_id": "7", "country": "UK", "amount": "mine", "business_date": date(2011, 1, 1)}
+        return Candidate(session.from_arrow(pa.Table.from_pylist([row])), tuple(partitions))
+
+    with pytest.raises(OvertakenError, match="another run published it meanwhile"):
+        make_slices(shop, shop.catalog.get("raw_shop_orders"), [D1], run_id="slow", maker=unlucky)
+    assert "mine" not in str(rows(shop, "raw_shop_orders", "amount"))
+
+
+# staleness is decided by the lake
+
+
+def test_everything_is_made_once_and_then_nothing_is_stale(shop: Project) -> None:
+    for day in (D1, D2):
+        deliver(shop, day, [("1", "7", "UK", "1")])
+    made = settle(shop)
+    assert len(made) == len(set(made)) == 2 * 3 + 1
+    assert stale(shop) == []
+
+
+def test_publishing_equal_rows_wakes_nobody_downstream(shop: Project) -> None:
+    deliver(shop, D1, [("1", "7", "UK", "1"), ("2", "8", "FR", "2")])
+    settle(shop)
+    version = shop.lake.table(shop.catalog.get("raw_shop_orders")).open().version
+    outcome = deliver(shop, D1, [("2", "8", "FR", "2"), ("1", "7", "UK", "1")], run="again")
+    assert outcome.slices[D1].status == "unchanged"
+    assert shop.lake.table(shop.catalog.get("raw_shop_orders")).open().version == version
+    assert stale(shop) == []
+
+
+def test_a_corrected_day_makes_exactly_what_it_changes(shop: Project) -> None:
+    for day in (D1, D2, D3):
+        deliver(shop, day, [(day[-1], "7", "UK", "1")])
+    settle(shop)
+    deliver(shop, D2, [("2", "7", "UK", "5")])
+    assert settle(shop) == [("orders", D2), ("dim_buyer", "all"), ("fact_orders", D2), ("daily_orders", D2)]
+    totals = dict(rows(shop, "daily_orders", "business_date", "total_amount"))
+    assert totals[date(2011, 1, 2)] == Decimal("5.000")
+
+
+def test_a_change_that_an_intermediate_table_absorbs_stops_there(shop: Project) -> None:
+    deliver(shop, D1, [("1", "7", "UK", "1.0")])
+    settle(shop)
+    deliver(shop, D1, [("1", "7", "UK", "1.00")])
+    assert settle(shop) == [("orders", D1)]
+
+
+def test_changed_code_makes_its_table_stale_and_comments_do_not(tmp_path: Path) -> None:
+    shop_tables(tmp_path)
+    shop = load(tmp_path)
+    deliver(shop, D1, [("1", "7", "UK", "1")])
+    settle(shop)
+    path = tmp_path / "tables" / "aggregate" / "daily_orders.py"
+    path.write_text("# a remark\n" + path.read_text())
+    assert stale(reload(shop)) == []
+    path.write_text(path.read_text().replace("fact_orders.count()", "fact_orders.order_id.nunique()"))
+    assert stale(reload(shop)) == [("daily_orders", D1)]
+
+
+def test_a_changed_setting_makes_its_table_stale(tmp_path: Path) -> None:
+    function = "def daily_orders(fact_orders, *, least: int):\n    f = fact_orders\n    return f.group_by('business_date').agg(order_count=f.count(), total_amount=f.order_amount.sum()).filter(ibis._.order_count >= least)"
+    custom = {"physical": "none", "settings": {"least": 1}}
+    tables = shop_tables(tmp_path, daily_orders={"function": function, "custom": custom})
+    shop = load(tmp_path)
+    deliver(shop, D1, [("1", "7", "UK", "1")])
+    settle(shop)
+    shop_tables(tmp_path, daily_orders={"function": function, "custom": {**custom, "settings": {"least": 2}}})
+    assert tables is not None
+    (slice_,) = make_plan(reload(shop)).slices()
+    assert (slice_.table, slice_.reason) == ("daily_orders", "setting changed: least")
+
+
+def test_a_crash_between_commit_and_record_makes_the_slice_again(
+    shop: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver(shop, D1, [("1", "7", "UK", "1")])
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    orders = shop.catalog.get("orders")
+    monkeypatch.setattr(slices, "write_record", crash)
+    with pytest.raises(KeyboardInterrupt):
+        make_slices(shop, orders, [D1], run_id="killed")
+    monkeypatch.undo()
+    assert len(rows(shop, "orders")) == 1, "the commit was made"
+    assert ("orders", D1) in stale(shop)
+    settle(shop)
+    assert len(rows(shop, "orders")) == 1
+    assert stale(shop) == []
+
+
+# history does not move under facts
+
+
+def test_a_new_member_leaves_other_days_facts_alone(shop: Project) -> None:
+    for day in (D1, D2):
+        deliver(shop, day, [(day[-1], "7", "UK", "1")])
+    settle(shop)
+    deliver(shop, D3, [("9", "8", "FR", "1")])
+    made = settle(shop)
+    assert [name for name in made if name[0] == "fact_orders"] == [("fact_orders", D3)]
+    assert stale(shop) == []
+
+
+def test_a_late_version_moves_only_the_facts_inside_its_interval(shop: Project) -> None:
+    for day in (D1, D3, "2011-01-05"):
+        deliver(shop, day, [(day[-1], "7", "UK", "1"), ("10" + day[-1], "8", "UK", "1")])
+    settle(shop)
+    before = rows(shop, "fact_orders", "business_date", "buyer_id", "buyer_key")
+    deliver(shop, D2, [("2", "7", "FR", "1")])
+    made = settle(shop)
+    # buyer 7 was in FR from the 2nd; on the 3rd the order says UK again: only the 2nd has another key than before
+    assert ("fact_orders", D1) not in made
+    assert ("fact_orders", D2) in made
+    after = rows(shop, "fact_orders", "business_date", "buyer_id", "buyer_key")
+    first_day = [row for row in before if row[0] == date(2011, 1, 1)]
+    assert [row for row in after if row[0] == date(2011, 1, 1)] == first_day
+    assert stale(shop) == []
+
+
+def test_every_order_of_arrival_gives_the_same_tables(tmp_path: Path) -> None:
+    days = {
+        D1: [("1", "7", "UK", "1")],
+        D2: [("2", "7", "FR", "1")],
+        D3: [("3", "7", "UK", "1"), ("4", "8", "UK", "1")],
+    }
+    found = []
+    for number, order in enumerate(itertools.permutations(days)):
+        shop_tables(tmp_path / str(number))
+        shop = load(tmp_path / str(number))
+        for day in order:
+            deliver(shop, day, days[day])
+            settle(shop)
+        found.append([rows(shop, table) for table in ("dim_buyer", "fact_orders", "daily_orders")])
+    assert all(each == found[0] for each in found)
+
+
+# the law of the cast
+
+
+def test_what_is_stored_has_the_contracts_types_to_the_last_digit(tmp_path: Path) -> None:
+    product = "def daily_orders(fact_orders):\n    f = fact_orders\n    return f.group_by('business_date').agg(order_count=f.count(), total_amount=(f.order_amount * f.order_amount).sum())"
+    shop_tables(tmp_path, daily_orders={"function": product})
+    shop = load(tmp_path)
+    deliver(shop, D1, [("1", "7", "UK", "34")])
+    settle(shop)
+    assert rows(shop, "daily_orders", "total_amount") == [(Decimal("1156.000"),)]
+    stored = shop.lake.table(shop.catalog.get("daily_orders")).open().dataset().schema
+    assert stored.field("total_amount").type == pa.decimal128(18, 3)
+
+
+def test_a_cast_that_changes_values_is_an_error_unless_rounding_is_declared(tmp_path: Path) -> None:
+    product = "def daily_orders(fact_orders):\n    f = fact_orders\n    return f.group_by('business_date').agg(order_count=f.count(), total_amount=(f.order_amount * f.order_amount).sum())"
+    shop_tables(tmp_path, daily_orders={"function": product})
+    shop = load(tmp_path)
+    deliver(shop, D1, [("1", "7", "UK", "0.015")])
+    daily = shop.catalog.get("daily_orders")
+    settle(shop, select=["orders", "dim_buyer", "fact_orders"])
+    with pytest.raises(ShapeError, match="changed values: total_amount in 1 rows; round in the function"):
+        make_slices(shop, daily, [D1], run_id="run")
+    shop_tables(tmp_path, daily_orders={"function": product, "custom": {"physical": "none", "rounding": "half_up"}})
+    shop = reload(shop)
+    make_slices(shop, shop.catalog.get("daily_orders"), [D1], run_id="run")
+    assert rows(shop, "daily_orders", "total_amount") == [(Decimal("0.000"),)]
+
+
+def test_a_value_too_large_for_its_column_is_named(tmp_path: Path) -> None:
+    shop_tables(
+        tmp_path,
+        daily_orders={
+            "columns": {
+                "business_date": "DATE partitioned key",
+                "order_count": "BIGINT",
+                "total_amount": "DECIMAL(4,3)",
+            }
+        },
+    )
+    shop = load(tmp_path)
+    deliver(shop, D1, [("1", "7", "UK", "34")])
+    settle(shop, select=["orders", "dim_buyer", "fact_orders"])
+    with pytest.raises(ShapeError, match=r"aggregate\.daily_orders: a value does not fit"):
+        make_slices(shop, shop.catalog.get("daily_orders"), [D1], run_id="run")
+
+
+# a contract that changes on a populated table
+
+
+def test_a_rebuild_is_refused_by_name_until_it_is_asked_for(tmp_path: Path) -> None:
+    shop_tables(tmp_path)
+    shop = load(tmp_path)
+    for day in (D1, D2):
+        deliver(shop, day, [(day[-1], "7", "UK", "1")])
+    settle(shop)
+    columns = {"business_date": "DATE partitioned key", "order_count": "VARCHAR", "total_amount": "DECIMAL(18,3)"}
+    function = "def daily_orders(fact_orders):\n    f = fact_orders\n    return f.group_by('business_date').agg(order_count=f.count().cast('string'), total_amount=f.order_amount.sum())"
+    shop_tables(tmp_path, daily_orders={"columns": columns, "function": function})
+    shop = reload(shop)
+    plan = make_plan(shop)
+    assert "daily_orders" in plan.refused
+    assert len(plan) == 0
+    daily = shop.catalog.get("daily_orders")
+    with pytest.raises(PermanentError, match="dataplatform rebuild daily_orders --yes"):
+        make_slices(shop, daily, [D1], run_id="run")
+    before = shop.lake.table(daily).open().version
+    make_slices(shop, daily, shop.keys(daily), run_id="rebuild", rewrite=True)
+    assert shop.lake.table(daily).open().version == before + 1
+    assert [row[1] for row in rows(shop, "daily_orders")] == ["1", "1"]
+    assert stale(shop) == []
+
+
+def test_a_rebuild_that_would_lose_a_published_day_changes_nothing(tmp_path: Path) -> None:
+    shop_tables(tmp_path)
+    shop = load(tmp_path)
+    for day in (D1, D2):
+        deliver(shop, day, [(day[-1], "7", "UK", "1")])
+    settle(shop)
+    before = rows(shop, "raw_shop_orders")
+    raw = shop.catalog.get("raw_shop_orders")
+    with pytest.raises(PermanentError, match="a rebuild would lose 2 published partitions"):
+        make_slices(shop, raw, shop.keys(raw), run_id="rebuild", rewrite=True)
+    assert rows(shop, "raw_shop_orders") == before
+
+
+def test_an_added_nullable_column_applies_with_the_next_publication(tmp_path: Path) -> None:
+    shop_tables(tmp_path)
+    shop = load(tmp_path)
+    deliver(shop, D1, [("1", "7", "UK", "1")])
+    settle(shop)
+    columns = {
+        "business_date": "DATE partitioned key",
+        "order_count": "BIGINT",
+        "total_amount": "DECIMAL(18,3)",
+        "note": "VARCHAR",
+    }
+    function = "def daily_orders(fact_orders):\n    f = fact_orders\n    return f.group_by('business_date').agg(order_count=f.count(), total_amount=f.order_amount.sum(), note=ibis.literal('n'))"
+    shop_tables(tmp_path, daily_orders={"columns": columns, "function": function})
+    shop = reload(shop)
+    assert rows(shop, "daily_orders", "note") == [(None,)]
+    assert settle(shop) == [("daily_orders", D1)]
+    assert rows(shop, "daily_orders", "note") == [("n",)]
