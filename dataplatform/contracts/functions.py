@@ -59,8 +59,6 @@ def load_function(contract: Contract, tables_dir: Path) -> TableFunction:
     """
     stem = tables_dir / contract.layer / contract.name
     python, sql = stem.with_suffix(".py"), stem.with_suffix(".sql")
-    if python.is_file() and sql.is_file():
-        raise ContractError([f"{sql}: {contract.name} is also made by {python.name}; keep one of the two"])
     if sql.is_file():
         return _load_sql(contract, sql, tables_dir)
     if python.is_file():
@@ -193,7 +191,10 @@ def _misnamed(
     return [
         *_missing(f"{table_word} {{!r}} is no input of the contract", tables, inputs, contract.settings),
         *_missing(
-            f"{setting_word} {{!r}} is no setting of the contract", settings, [*contract.settings, SLICE_DAY], inputs
+            f"{setting_word} {{!r}} is no setting of the contract",
+            [name for name in settings if name != SLICE_DAY],
+            list(contract.settings),
+            inputs,
         ),
         *_unused(f"input {{!r}} of the contract is no {table_word}", inputs, tables, settings),
         *_unused(f"setting {{!r}} of the contract is no {setting_word}", contract.settings, settings, tables),
@@ -202,7 +203,7 @@ def _misnamed(
 
 def _missing(problem: str, names: Iterable[str], declared: Sequence[str], elsewhere: Container[str]) -> list[str]:
     return [
-        f"{problem.format(name)}; declare it there, or {suggest(name, declared) if declared else 'remove it'}"
+        f"{problem.format(name)}; declare it there{f' ({suggest(name, declared)})' if declared else ', or remove it'}"
         for name in names
         if name not in declared and name not in elsewhere
     ]

@@ -1,0 +1,1 @@
+"""Engines: what needs a DuckDB connection or files."""

@@ -1,0 +1,1 @@
+"""Engines: what is judged on expressions alone."""
