@@ -1,0 +1,1 @@
+"""Quality: a staged candidate is judged by its contract before anything of it is published. Nothing is stored here."""
