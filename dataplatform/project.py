@@ -43,15 +43,17 @@ class Project:
     def load(cls, settings: Settings, *, today: date | None = None) -> Project:
         """Reads and binds every table. Raises ContractError with one line per problem, over all tables."""
         from dataplatform.engines.binding import bind
+        from dataplatform.sources import make_source
 
         catalog = load_catalog(settings.tables_dir)
         functions: dict[str, TableFunction] = {}
         bindings: dict[str, Binding] = {}
         problems: list[str] = []
         for contract in catalog:
-            if contract.source is not None:
-                continue
             try:
+                if contract.source is not None:
+                    make_source(contract, landing=settings.landing)
+                    continue
                 functions[contract.name] = load_function(contract, settings.tables_dir)
                 upstream = {wanted.parameter: catalog.get(wanted.table) for wanted in contract.inputs}
                 bindings[contract.name] = bind(contract, functions[contract.name], upstream)

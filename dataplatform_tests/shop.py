@@ -25,7 +25,9 @@ from dataplatform_tests.factory import TableFactory
 
 FIRST, LAST = "2011-01-01", "2011-01-10"
 DAY = "DATE partitioned"
-RAW = {"order_id": "VARCHAR", "buyer_id": "VARCHAR", "country": "VARCHAR", "amount": "VARCHAR", "business_date": DAY}
+RAW = {"order_id": "VARCHAR", "buyer_id": "VARCHAR", "country": "VARCHAR", "amount": "VARCHAR"}
+SOURCE = {"kind": "landing", "folder": "orders", "columns": {name: name for name in RAW}}
+PROVENANCE = {"extra_columns": "VARCHAR", "file_name": "VARCHAR", "line_number": "INTEGER", "business_date": DAY}
 ORDERS = """
 def orders(raw_shop_orders):
     t = raw_shop_orders
@@ -78,7 +80,7 @@ def shop_tables(folder: Path, **changes: Mapping[str, Any]) -> TableFactory:
         tables.add(layer, name, changed.pop("columns"), **changed)
 
     lookup = {"column": "buyer_id", "references": "buyer_id", "uses": ["buyer_key"]}
-    add("raw", "raw_shop_orders", RAW, partitioning="day")
+    add("raw", "raw_shop_orders", RAW | PROVENANCE, partitioning="day", custom={"source": SOURCE})
     order = {"order_id": "VARCHAR key", "buyer_id": "VARCHAR private", "country": "VARCHAR"}
     amount = ("DECIMAL(18,3)", {"logicalTypeOptions": {"minimum": 0}})
     add(
@@ -110,6 +112,7 @@ def shop_tables(folder: Path, **changes: Mapping[str, Any]) -> TableFactory:
 
 def load(folder: Path, **settings: Any) -> Project:
     """The project over the tables in `folder`, with its data beside them and ten days in January 2011."""
+    (folder / "landing").mkdir(parents=True, exist_ok=True)
     given = {"start_date": FIRST, "end_date": LAST, "landing": folder / "landing", **settings}
     return Project.load(Settings.load(data_dir=folder / "data", tables=folder / "tables", **given))
 

@@ -14,6 +14,7 @@ import pytest
 from dataplatform.assets import slices
 from dataplatform.assets.candidates import Candidate
 from dataplatform.assets.slices import make_slices
+from dataplatform.contracts.schema import arrow_schema
 from dataplatform.errors import OvertakenError, PermanentError, ShapeError
 from dataplatform.lake.platform_tables import PlatformTables
 from dataplatform.planner.plan import make_plan
@@ -124,7 +125,9 @@ def test_an_overtaken_step_is_run_again_from_its_inputs(shop: Project) -> None:
             "amount": f"from attempt {attempt}",
             "business_date": date(2011, 1, 1),
         }
-        return Candidate(session.from_arrow(pa.Table.from_pylist([row])), tuple(partitions))
+        return Candidate(
+            session.from_arrow(pa.Table.from_pylist([row], schema=arrow_schema(contract))), tuple(partitions)
+        )
 
     make_slices(shop, contract, [D1], run_id="slow", maker=slow)
     assert rows(shop, "raw_shop_orders", "amount") == [("from attempt 2",)]
@@ -132,14 +135,17 @@ def test_an_overtaken_step_is_run_again_from_its_inputs(shop: Project) -> None:
 
 def test_a_step_that_is_always_overtaken_gives_up_with_a_transient_error(shop: Project) -> None:
     numbers = itertools.count(10)
+    contract = shop.catalog.get("raw_shop_orders")
 
     def unlucky(session: Any, _target: Any, partitions: Any) -> Candidate:
         deliver(shop, D1, [("1", "7", "UK", str(next(numbers)))], run="other")
         row = {"order_id": "1", "buyer_id": "7", "country": "UK", "amount": "mine", "business_date": date(2011, 1, 1)}
-        return Candidate(session.from_arrow(pa.Table.from_pylist([row])), tuple(partitions))
+        return Candidate(
+            session.from_arrow(pa.Table.from_pylist([row], schema=arrow_schema(contract))), tuple(partitions)
+        )
 
     with pytest.raises(OvertakenError, match="another run published it meanwhile"):
-        make_slices(shop, shop.catalog.get("raw_shop_orders"), [D1], run_id="slow", maker=unlucky)
+        make_slices(shop, contract, [D1], run_id="slow", maker=unlucky)
     assert "mine" not in str(rows(shop, "raw_shop_orders", "amount"))
 
 
