@@ -152,7 +152,7 @@ _CHECKS = {
 
 
 def _check_results(contract: Contract, kinds: Sequence[RuleKind], outcome: Outcome) -> Iterator[dg.AssetCheckResult]:
-    summaries = {summary.kind: summary for summary in checks_by_kind(outcome.results, contract)}
+    summaries = {summary.kind: summary for summary in checks_by_kind(outcome.results)}
     for kind in kinds:
         summary = summaries.get(kind)
         severity = dg.AssetCheckSeverity.WARN
