@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -18,3 +19,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(tier)
         elif _DISK.intersection(getattr(item, "fixturenames", ())):
             raise pytest.UsageError(f"{item.nodeid} asks for a disk; move it below component/")
+
+
+@pytest.fixture(autouse=True)
+def _nobodys_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the settings, the instance or the `.env` of whoever runs it."""
+    for name in list(os.environ):
+        if name.startswith("DATAPLATFORM_") or name == "DAGSTER_HOME":
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(_ROOT)
