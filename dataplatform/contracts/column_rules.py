@@ -121,7 +121,7 @@ def _option_rules(options: Node, column: Column) -> Iterator[Rule]:
                 node.refuse("a TIMESTAMP is always UTC with zone", "remove it")
         elif option in _BOUNDS and not fits(value, column.type):
             node.refuse(f"{value!r} is not a {column.type}", "write the bound as a value of the column's type")
-        elif option != "pattern" or _is_pattern(node):
+        elif option != "pattern" or is_pattern(node):
             yield _rule(column, option, value=value)
     for low, high in (("minimum", "maximum"), ("minLength", "maxLength")):
         least, most = options[low].value, options[high].value
@@ -148,8 +148,11 @@ def _format_rule(node: Node, column: Column) -> Iterator[Rule]:
         node.refuse(f"format {node.value!r} is not checked here", suggest(name, known))
 
 
-def _is_pattern(node: Node) -> bool:
-    """Patterns run in engines without look-around and back-references; Arrow has the same regular expressions."""
+def is_pattern(node: Node) -> bool:
+    """Whether the text here is a regular expression; refuses it otherwise.
+
+    Patterns run in engines without look-around and back-references; Arrow has the same regular expressions.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -34,6 +34,12 @@ _DATE_ENDINGS = ("_date", "_on", "_month", "_from", "_to")
 _BOOLEAN_STARTS = ("is_", "has_")
 
 
+def table_name_problem(layer: Layer, name: str) -> str | None:
+    """What is wrong with a table's name in that layer; None when it keeps the law."""
+    pattern, form = _TABLES[layer]
+    return None if re.fullmatch(pattern, name) else f"{layer}.{name}: a {layer} table is called {form}"
+
+
 def naming_problems(contract: Contract) -> list[str]:
     """One line per name that breaks the law, each saying what was expected."""
     return [
@@ -43,9 +49,9 @@ def naming_problems(contract: Contract) -> list[str]:
 
 
 def _table_problems(contract: Contract) -> Iterator[str]:
-    pattern, form = _TABLES[contract.layer]
-    if not re.fullmatch(pattern, contract.name):
-        yield f"{contract.full_name}: a {contract.layer} table is called {form}"
+    problem = table_name_problem(contract.layer, contract.name)
+    if problem:
+        yield problem
     start = _GRAINS.get(contract.grain)
     if contract.layer is Layer.AGGREGATE and start and not contract.name.startswith(start):
         yield f"{contract.full_name}: a table by {contract.grain} starts with {start}"

@@ -16,7 +16,7 @@ _SHOWN = 12
 
 def suggest(word: str, known: Iterable[str]) -> str:
     """The fix for a word that is not among `known`: the nearest one, or all of them."""
-    names = sorted(known)
+    names = sorted(map(str, known))
     nearest = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
     if nearest:
         return f"did you mean {nearest[0]!r}?"

@@ -74,8 +74,14 @@ def _validator() -> Draft201909Validator:
 
 def _sharpest(error: ValidationError) -> ValidationError:
     """Of alternatives that all failed, the one whose shape was right and whose mistake lies deepest."""
+    if _is_comparison(error):
+        return error
     candidates = [_sharpest(each) for each in error.context or () if each.validator != "type"]
     return max(candidates, key=lambda each: len(each.absolute_path)) if candidates else error
+
+
+def _is_comparison(error: ValidationError) -> bool:
+    return error.validator == "oneOf" and "mustBe" in str(error.validator_value)
 
 
 def _tell(document: Any, error: ValidationError, errors: Iterable[ValidationError]) -> list[str]:
@@ -96,7 +102,7 @@ def _tell(document: Any, error: ValidationError, errors: Iterable[ValidationErro
             return [f"{place}{value!r} is not known; {suggest(str(value), map(str, expected))}"]
         case "pattern":
             return [f"{place}{value!r} does not match {expected}; correct it"]
-        case "oneOf" if "mustBe" in str(expected):
+        case "oneOf" if _is_comparison(error):
             return [f"{place}exactly one comparison is needed; give one of mustBe, mustNotBe, mustBeBetween, …"]
         case _:
             return [f"{place}{error.message}; see the Open Data Contract Standard"]

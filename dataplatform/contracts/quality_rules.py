@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from dataplatform.contracts.column_rules import is_pattern
 from dataplatform.contracts.columns import Properties
 from dataplatform.contracts.model import Rule, RuleKind, Severity
 from dataplatform.contracts.nodes import Node, suggest
@@ -136,6 +137,8 @@ def _check_arguments(item: _Item, metric: str) -> None:
     for key in ("missingValues", "validValues"):
         if arguments[key].is_set and not isinstance(arguments[key].value, list):
             arguments[key].refuse(f"{arguments[key].value!r} is not a list", "write [<value>, …]")
+    if arguments["pattern"].is_set:
+        is_pattern(arguments["pattern"])
 
 
 def _sql(item: _Item) -> Iterator[Rule]:

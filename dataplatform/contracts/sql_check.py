@@ -71,7 +71,7 @@ def _form_problem(tree: exp.Select) -> str:
     if len(tree.expressions) != 1:
         return "it selects more than one value"
     tables = [table.name for table in tree.find_all(exp.Table)]
-    if tables != [_TABLE]:
+    if tables != [_TABLE] or len(list(tree.find_all(exp.Select))) > 1:
         return f"it must read {OBJECT} once and nothing else"
     if any(tree.args.get(clause) for clause in _CLAUSES):
         return "it must be one aggregate without WITH, JOIN, GROUP BY, HAVING, ORDER BY, LIMIT or DISTINCT"
