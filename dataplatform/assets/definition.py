@@ -2,11 +2,14 @@
 
 The asset judges and publishes (`slices.py`) before it yields anything to Dagster: checks are yielded first, then
 the output, or a Failure that has one line per partition that was not published.
+
+Annotations are evaluated here (no `from __future__ import annotations`): Dagster resolves a context's annotation by
+value, and fails on a text inside a nested function.
 """
 
-from __future__ import annotations
-
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -36,13 +39,22 @@ def op_name(contract: Contract) -> str:
     return f"{contract.layer}__{contract.name}"
 
 
-def build_assets(project: Project, on_outcome: OnOutcome = lambda outcome: None) -> list[dg.AssetsDefinition]:
+@contextmanager
+def beta_accepted() -> Iterator[None]:
+    """Silences Dagster's notes on what it calls beta and we use: data versions, links to code, range policies."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        yield
+
+
+def build_assets(project: "Project", on_outcome: OnOutcome = lambda outcome: None) -> list[dg.AssetsDefinition]:
     """One asset per contract. `on_outcome` is told of every finished step, for progress."""
     partitions = {grain: _partitions(project, grain) for grain in Grain}
-    return [_asset(project, contract, partitions[contract.grain], on_outcome) for contract in project.catalog]
+    with beta_accepted():
+        return [_asset(project, contract, partitions[contract.grain], on_outcome) for contract in project.catalog]
 
 
-def _partitions(project: Project, grain: Grain) -> dg.PartitionsDefinition[str] | None:
+def _partitions(project: "Project", grain: Grain) -> dg.PartitionsDefinition[str] | None:
     """Days and months of the platform. They stop at the end date when one is set, and follow today when none is."""
     settings = project.settings
     if grain is Grain.NONE:
@@ -76,7 +88,7 @@ def check_kinds(contract: Contract) -> list[RuleKind]:
     return [kind for kind in RuleKind if kind in kinds]
 
 
-def _dependencies(project: Project, contract: Contract) -> list[dg.AssetDep]:
+def _dependencies(project: "Project", contract: Contract) -> list[dg.AssetDep]:
     """Inputs with their windows, and tables that a relationship points at: those must be there to be compared."""
     by_table: dict[str, list[Input]] = {}
     for wanted in contract.inputs:
@@ -104,7 +116,7 @@ def _mapping(contract: Contract, upstream: Contract, inputs: Sequence[Input]) ->
 
 
 def _asset(
-    project: Project, contract: Contract, partitions: dg.PartitionsDefinition[str] | None, on_outcome: OnOutcome
+    project: "Project", contract: Contract, partitions: dg.PartitionsDefinition[str] | None, on_outcome: OnOutcome
 ) -> dg.AssetsDefinition:
     key, kinds = asset_key(contract), check_kinds(contract)
     function = project.functions.get(contract.name)
@@ -167,7 +179,7 @@ def _check_results(contract: Contract, kinds: Sequence[RuleKind], outcome: Outco
 
 
 def _events(
-    context: dg.AssetExecutionContext, project: Project, contract: Contract, outcome: Outcome
+    context: dg.AssetExecutionContext, project: "Project", contract: Contract, outcome: Outcome
 ) -> Iterator[dg.Output[Outcome]]:
     """The output when every requested partition is published; else an event for each that is, and a Failure."""
     details = run_metadata(project, contract, outcome)
@@ -182,7 +194,9 @@ def _events(
         else:
             details |= partition_metadata(newest)
         version = newest.revision if len(outcome.published) == 1 else f"run:{context.run.run_id}"
-        yield dg.Output(outcome, metadata=details, data_version=dg.DataVersion(version))
+        with beta_accepted():
+            output = dg.Output(outcome, metadata=details, data_version=dg.DataVersion(version))
+        yield output
         return
     for slice_ in outcome.published:
         tags = {DATA_VERSION_TAG: slice_.revision, CODE_VERSION_TAG: project.version_of(contract)}

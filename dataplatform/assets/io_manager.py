@@ -79,10 +79,9 @@ class LakeIOManager(dg.IOManager):
         return table
 
 
-def lake_io_manager(project: Project) -> dg.ResourceDefinition:
+def lake_io_manager(project: Project) -> dg.IOManagerDefinition:
     """The IO manager as a Dagster resource that closes its connections when a run ends."""
 
-    @dg.resource
     def manager(_context: dg.InitResourceContext) -> Iterator[LakeIOManager]:
         found = LakeIOManager(project)
         try:
@@ -90,7 +89,7 @@ def lake_io_manager(project: Project) -> dg.ResourceDefinition:
         finally:
             found.close()
 
-    return manager
+    return dg.IOManagerDefinition(resource_fn=manager)
 
 
 def _as_arrow(data: object, contract: Contract) -> pa.Table:

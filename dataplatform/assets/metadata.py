@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 def definition_metadata(project: Project, contract: Contract) -> dict[str, Any]:
     """Known before any run: columns with types and descriptions, table name, links to contract and code."""
     function = project.functions.get(contract.name)
-    references = [dg.LocalFileCodeReference(str(contract.path), 1, "contract")]
+    places = [(contract.path, 1, "contract")]
     if function is not None:
-        references.insert(0, dg.LocalFileCodeReference(str(function.source_path), function.line, "code"))
+        places.insert(0, (function.source_path, function.line, "code"))
+    references = [
+        dg.LocalFileCodeReference(file_path=str(path), line_number=line, label=label) for path, line, label in places
+    ]
     return {
         "dagster/column_schema": column_schema(contract),
         "dagster/table_name": contract.full_name,
         "dagster/uri": str(project.lake.table(contract).uri),
-        "dagster/code_references": dg.CodeReferencesMetadataValue(references),
+        "dagster/code_references": dg.CodeReferencesMetadataValue(code_references=references),
         "contract": dg.MetadataValue.path(str(contract.path)),
         "grain": contract.grain_text,
     }

@@ -185,7 +185,7 @@ class _Runner:
 
     def _execute(self, keys: list[dg.AssetKey], tags: dict[str, str]) -> tuple[dg.ExecuteInProcessResult, float]:
         started = time.perf_counter()
-        job = self._definitions.get_implicit_global_asset_job_def()
+        job = self._definitions.resolve_implicit_global_asset_job_def()
         result = job.execute_in_process(
             run_config=_QUIET, instance=self.instance, asset_selection=keys, tags=tags, raise_on_error=False
         )
@@ -196,6 +196,9 @@ class _Runner:
         from dataplatform.reports.sales import report_stale
         from dataplatform.warehouse.store import Warehouse
 
+        graph = self._definitions.resolve_asset_graph()
+        if not graph.has(dg.AssetKey(["serving", "warehouse"])):
+            return
         if not (Warehouse(self.project).stale() or report_stale(self.project)):
             return
         wave = Wave(("warehouse", "sales_report"), Grain.NONE, (WHOLE,))
