@@ -56,9 +56,9 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Any
     ) -> PooledSqliteEventLogStorage:
-        """Also tells Dagster to hand over batches, which it learns from the environment alone."""
+        """`base_dir` is the instance's folder. Tells Dagster to hand over batches: it asks the environment alone."""
         os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(BATCH_SIZE))
-        return cls(inst_data=inst_data, **config_value)
+        return cls(str(Path(config_value["base_dir"], "history", "runs")), inst_data)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """All events or none, each file in one transaction; Dagster stores them singly when this raises."""

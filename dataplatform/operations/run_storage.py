@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
@@ -22,7 +23,8 @@ class PooledSqliteRunStorage(SqliteRunStorage):
 
     @classmethod
     def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Any) -> PooledSqliteRunStorage:
-        return cls.from_local(inst_data=inst_data, **config_value)
+        """`base_dir` is the instance's folder."""
+        return cls.from_local(str(Path(config_value["base_dir"], "history")), inst_data)
 
     @cached_property
     def _engine(self) -> sa.Engine:

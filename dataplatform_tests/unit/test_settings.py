@@ -1,0 +1,135 @@
+"""Settings: which tier decides, what is refused, and which day it is."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from dataplatform import settings as module
+from dataplatform.errors import UnknownNameError
+from dataplatform.settings import CHECKOUT, Settings, SettingsError
+
+
+def test_without_anything_given_every_setting_has_its_default() -> None:
+    settings = Settings.load()
+    assert settings.data_dir == CHECKOUT / "data"
+    assert settings.landing == CHECKOUT / "data" / "landing"
+    assert (settings.start_date, settings.end_date) == (date(2010, 12, 1), date(2011, 12, 9))
+    assert {settings.origin(name) for name in Settings.model_fields} == {"default"}
+
+
+def test_the_environment_goes_before_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATAPLATFORM_MEMORY_LIMIT", "2GB")
+    settings = Settings.load()
+    assert (settings.memory_limit, settings.origin("memory_limit")) == ("2GB", "environment")
+
+
+def test_an_argument_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATAPLATFORM_MEMORY_LIMIT", "2GB")
+    settings = Settings.load(memory_limit="3GB")
+    assert (settings.memory_limit, settings.origin("memory_limit")) == ("3GB", "argument")
+
+
+def test_the_profile_goes_before_the_default_and_after_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PROFILES", {"local": {}, "big": {"memory_limit": "64GB", "end_date": "2012-01-01"}})
+    monkeypatch.setenv("DATAPLATFORM_END_DATE", "2011-01-01")
+    settings = Settings.load(profile="big")
+    assert (settings.memory_limit, settings.origin("memory_limit")) == ("64GB", "profile")
+    assert (settings.end_date, settings.origin("end_date")) == (date(2011, 1, 1), "environment")
+
+
+def test_an_argument_that_is_none_leaves_the_other_tiers_to_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATAPLATFORM_BUSINESS_ZONE", "Europe/Paris")
+    assert Settings.load(business_zone=None).business_zone == "Europe/Paris"
+
+
+def test_an_empty_variable_was_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATAPLATFORM_DATA_DIR", "")
+    assert Settings.load().origin("data_dir") == "default"
+
+
+def test_an_empty_end_date_means_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATAPLATFORM_END_DATE", "")
+    settings = Settings.load()
+    assert (settings.end_date, settings.origin("end_date")) == (None, "environment")
+    assert settings.last_date(date(2015, 3, 29)) == date(2015, 3, 29)
+
+
+def test_a_given_end_date_is_the_last_day_whatever_today_is() -> None:
+    assert Settings.load().last_date(date(2015, 3, 29)) == date(2011, 12, 9)
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "day"),
+    [
+        ("Europe/London", datetime(2011, 6, 30, 22, 59, tzinfo=UTC), date(2011, 6, 30)),
+        ("Europe/London", datetime(2011, 6, 30, 23, 0, tzinfo=UTC), date(2011, 7, 1)),
+        ("Europe/London", datetime(2011, 12, 31, 23, 30, tzinfo=UTC), date(2011, 12, 31)),
+        ("Pacific/Auckland", datetime(2011, 12, 31, 11, 0, tzinfo=UTC), date(2012, 1, 1)),
+    ],
+)
+def test_today_is_the_day_of_the_business_and_not_of_the_machine(zone: str, now: datetime, day: date) -> None:
+    assert Settings.load(business_zone=zone).today(lambda: now) == day
+
+
+def test_everything_made_lies_below_the_data_folder() -> None:
+    settings = Settings.load(data_dir="/somewhere")
+    made = [settings.lake_dir, settings.warehouse_dir, settings.reports_dir, settings.dagster_home, settings.tmp_dir]
+    assert [path.name for path in made] == ["lake", "warehouse", "reports", "dagster", "tmp"]
+    assert {path.parent for path in made} == {Path("/somewhere")}
+
+
+def test_a_relative_folder_is_made_absolute_from_the_working_folder() -> None:
+    assert Settings.load(data_dir="made/../here").data_dir == Path.cwd() / "here"
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Settings.load().memory_limit = "2GB"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("profile", "s3", "only the profile local is available in this version"),
+        ("profile", "spark", "only the profile local is available in this version"),
+        ("landing", "s3://bucket/drops", "only folders on this machine are available in this version"),
+        ("start_date", "20101201", "not a day; write one such as 2011-12-09"),
+        ("end_date", "tomorrow", "not a day; write one such as 2011-12-09"),
+        ("end_date", "2009-12-31", "before start_date, which is 2010-12-01"),
+        ("business_zone", "Mars/Olympus", "not a time zone; write one such as Europe/London"),
+        ("memory_limit", "plenty", "not a size; write one such as 500MB or 2GB"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_tier_and_the_fix(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, message: str
+) -> None:
+    monkeypatch.setenv(f"DATAPLATFORM_{name.upper()}", value)
+    with pytest.raises(SettingsError) as caught:
+        Settings.load()
+    assert str(caught.value) == f"DATAPLATFORM_{name.upper()}={value} (environment): {message}"
+
+
+@pytest.mark.parametrize("made", ["lake", "warehouse", "reports", "dagster", "tmp"])
+def test_deliveries_never_arrive_in_what_the_platform_makes(made: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(data_dir="/data", landing=f"/data/{made}/drops")
+    expected = f"DATAPLATFORM_LANDING=/data/{made}/drops (argument): inside /data/{made}, which the platform makes"
+    assert str(caught.value).startswith(expected)
+
+
+def test_several_wrong_settings_are_one_line_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATAPLATFORM_MEMORY_LIMIT", "plenty")
+    with pytest.raises(SettingsError) as caught:
+        Settings.load(business_zone="Mars")
+    assert [line.split("=")[0] for line in str(caught.value).splitlines()] == [
+        "DATAPLATFORM_BUSINESS_ZONE",
+        "DATAPLATFORM_MEMORY_LIMIT",
+    ]
+
+
+def test_an_unknown_setting_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="no setting called 'memory'; did you mean memory_limit"):
+        Settings.load(memory="1GB")
