@@ -37,7 +37,7 @@ _BOOLEAN_STARTS = ("is_", "has_")
 def table_name_problem(layer: Layer, name: str) -> str | None:
     """What is wrong with a table's name in that layer; None when it keeps the law."""
     pattern, form = _TABLES[layer]
-    return None if re.fullmatch(pattern, name) else f"{layer}.{name}: a {layer} table is called {form}"
+    return None if re.fullmatch(pattern, name) else f"{layer}.{name}: {layer} tables are called {form}"
 
 
 def naming_problems(contract: Contract) -> list[str]:
