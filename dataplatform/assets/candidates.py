@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from dataplatform.contracts.functions import SLICE_DAY
 from dataplatform.contracts.model import Contract, Rule, RuleKind, Severity
 from dataplatform.contracts.schema import arrow_schema
+from dataplatform.engines.duckdb import names_must_equal
+from dataplatform.engines.frames import from_frame, to_frame
 from dataplatform.engines.session import ROW_ERRORS
-from dataplatform.errors import PermanentError
+from dataplatform.errors import ShapeError
 from dataplatform.planner.windows import partitions_read, revisions_read
 from dataplatform.quality.results import RuleResult
 
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from dataplatform.project import Project
     from dataplatform.sources.base import Delivery
 
-SLICE_DAY = "slice_day"
-"""Reserved keyword-only parameter: the first day of the slice, for tables that read beyond their own partition."""
 READABLE = Rule("delivery:readable", RuleKind.DELIVERY, "delivery", description="the delivered file can be read")
 AS_AGREED = Rule(
     "delivery:as_agreed",
@@ -56,9 +56,7 @@ class Candidate:
     results: Sequence[RuleResult] = ()
 
 
-def from_function(
-    project: Project, session: DuckDBSession, contract: Contract, partitions: Sequence[str]
-) -> Candidate:
+def from_function(project: Project, session: DuckDBSession, contract: Contract, partitions: Sequence[str]) -> Candidate:
     """Opens the inputs of `partitions`, each at its newest version, and calls the table's function on them.
 
     Partitions whose own input was never published are left out, with the reason.
@@ -101,8 +99,11 @@ def from_function(
     input_rows = {
         name: {
             partition: sum(
-                slices[p].rows for wanted in contract.inputs if wanted.table == name
-                for p in windows[partition][wanted.parameter] if p in slices
+                slices[p].rows
+                for wanted in contract.inputs
+                if wanted.table == name
+                for p in windows[partition][wanted.parameter]
+                if p in slices
             )
             for partition in made
         }
@@ -114,7 +115,11 @@ def from_function(
 
 
 def _call(
-    project: Project, session: DuckDBSession, contract: Contract, tables: Sequence[ibis.Table], partitions: Sequence[str]
+    project: Project,
+    session: DuckDBSession,
+    contract: Contract,
+    tables: Sequence[ibis.Table],
+    partitions: Sequence[str],
 ) -> ibis.Table:
     function = project.functions[contract.name]
     settings: dict[str, Any] = project.settings_of(contract)
@@ -128,40 +133,34 @@ def _call(
     named_tables = {wanted.parameter: table for wanted, table in zip(contract.inputs, tables, strict=True)}
     ordered = [named_tables[name] for name in function.parameters]
     if function.kind == "pandas":
-        frames = [session.connection.sql(str(session.backend.compile(table))).df() for table in ordered]
+        compiled = [session.connection.sql(str(session.backend.compile(table))) for table in ordered]
+        frames = [to_frame(relation.to_arrow_table()) for relation in compiled]
         return session.from_arrow(to_arrow(function.call(*frames, **settings), contract))
     rows: ibis.Table = function.call(*ordered, **settings)
     return rows
 
 
 def to_arrow(data: object, contract: Contract) -> pa.Table:
-    """A pandas frame or Arrow table in the contract's columns and types; ShapeError-like message when it is neither.
-
-    pandas keeps neither integers beside missing values nor dates: the conversion is exact or it fails.
-    """
+    """A pandas frame in the contract's columns and types, exactly, or an Arrow table as it is."""
+    import pandas as pd
     import pyarrow as pa
-
-    from dataplatform.engines.duckdb import names_must_equal
-    from dataplatform.errors import ShapeError
 
     if isinstance(data, pa.Table):
         return data
-    columns = [str(name) for name in getattr(data, "columns", ())]
-    names_must_equal(columns, contract)
-    fields = list(arrow_schema(contract))
-    if ROW_ERRORS in columns:
-        fields.append(pa.field(ROW_ERRORS, pa.list_(pa.string())))
-    try:
-        return pa.Table.from_pandas(data, schema=pa.schema(fields), preserve_index=False, safe=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    if not isinstance(data, pd.DataFrame):
         raise ShapeError(
-            f"{contract.full_name}: the frame's values do not fit the contract: {error}; "
-            "convert them in the function (decimals as decimal.Decimal, days as datetime64)"
-        ) from error
+            f"{contract.full_name}: {type(data).__name__} is no table; return an ibis.Table, a pandas.DataFrame or a pyarrow.Table"
+        )
+    names_must_equal([str(name) for name in data.columns], contract)
+    return from_frame(data, contract)
 
 
 def from_source(
-    project: Project, session: DuckDBSession, contract: Contract, partitions: Sequence[str], published: Mapping[str, Slice]
+    project: Project,
+    session: DuckDBSession,
+    contract: Contract,
+    partitions: Sequence[str],
+    published: Mapping[str, Slice],
 ) -> Candidate:
     """Reads what was delivered for `partitions`. Nothing that is missing erases anything."""
     import pyarrow as pa

@@ -16,6 +16,7 @@ from dataplatform.assets.definition import asset_key
 from dataplatform.assets.metadata import partition_metadata
 from dataplatform.assets.slices import Outcome, make_slices
 from dataplatform.contracts.model import WHOLE, Contract
+from dataplatform.engines.frames import to_frame
 from dataplatform.errors import PermanentError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -50,7 +51,9 @@ class LakeIOManager(dg.IOManager):
             return
         contract = self._contract(context.asset_key)
         if obj is None:
-            raise PermanentError(f"{contract.full_name}: the asset returned None; return a table, an empty one if need be")
+            raise PermanentError(
+                f"{contract.full_name}: the asset returned None; return a table, an empty one if need be"
+            )
         partitions = list(context.asset_partition_keys) if context.has_asset_partitions else [WHOLE]
 
         def given(session: DuckDBSession, target: Opened, wanted: Sequence[str]) -> Candidate:
@@ -74,7 +77,8 @@ class LakeIOManager(dg.IOManager):
         if wanted in ("DataFrame", "Table") and "ibis" not in context.dagster_type.typing_type.__module__:
             with session:
                 rows = session.connection.sql(str(session.backend.compile(table)))
-                return rows.df() if wanted == "DataFrame" else rows.to_arrow_table()
+                arrow = rows.to_arrow_table()
+                return to_frame(arrow) if wanted == "DataFrame" else arrow
         self._sessions.append(session)
         return table
 

@@ -105,5 +105,3 @@ def preview_markdown(rows: list[dict[str, object]]) -> str:
 
     lines = ["| " + " | ".join(rows[0]) + " |", "|" + " --- |" * len(rows[0])]
     return "\n".join([*lines, *("| " + " | ".join(map(cell, row.values())) + " |" for row in rows)])
-
-

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 from dataplatform.assets.candidates import Candidate, from_function, from_source
+from dataplatform.assets.dimension_changes import change_set
 from dataplatform.contracts.changes import classify, shape
 from dataplatform.contracts.model import Contract
 from dataplatform.errors import OvertakenError, PermanentError, ShapeError
-from dataplatform.assets.dimension_changes import change_set
 from dataplatform.lake.platform_tables import PlatformTables
 from dataplatform.lake.records import ChangeSet, Record, Slice, write_record
 from dataplatform.lake.table import describe_partitions
@@ -199,12 +199,17 @@ def _make_chunk(step: _Step, partitions: Sequence[str]) -> None:
 def _preview(session: DuckDBSession, rows: ibis.Table, contract: Contract) -> list[dict[str, object]]:
     found = session.connection.sql(str(session.backend.compile(rows.limit(5)))).to_arrow_table().to_pylist()
     private = contract.private_columns
-    return [{name: "•••" if name in private and value is not None else value for name, value in row.items()} for row in found]
+    return [
+        {name: "•••" if name in private and value is not None else value for name, value in row.items()}
+        for row in found
+    ]
 
 
 def _refuse_changed_contract(target: Opened) -> None:
     published = target.state.shape
-    changes = [] if published is None else [c.text for c in classify(published, target.table.contract) if c.kind == "rebuild"]
+    changes = (
+        [] if published is None else [c.text for c in classify(published, target.table.contract) if c.kind == "rebuild"]
+    )
     if changes:
         contract = target.table.contract
         raise PermanentError(

@@ -91,7 +91,11 @@ class DuckDBSession:
         selected = [f"CAST({quote(c.name)} AS {c.type.duckdb}) AS {quote(c.name)}" for c in contract.columns]
         if ROW_ERRORS in delivered:
             selected.append(f"CAST({ROW_ERRORS} AS VARCHAR[]) AS {ROW_ERRORS}")
-        doubtful = [c for c in contract.columns if contract.rounding == "exact" and _may_change(delivered, c.name, c.type.duckdb)]
+        doubtful = [
+            c
+            for c in contract.columns
+            if contract.rounding == "exact" and _may_change(delivered, c.name, c.type.duckdb)
+        ]
         selected += [
             f"CAST({quote(c.name)} AS {c.type.duckdb}) IS DISTINCT FROM {quote(c.name)} AS {quote('_cast_' + c.name)}"
             for c in doubtful
@@ -105,7 +109,9 @@ class DuckDBSession:
             ) from error
         rounded = self._count_true(target, ["_cast_" + c.name for c in doubtful])
         table = self._backend.table(target)
-        return Staged(table.drop(*rounded) if rounded else table, {n.removeprefix("_cast_"): k for n, k in rounded.items()})
+        return Staged(
+            table.drop(*rounded) if rounded else table, {n.removeprefix("_cast_"): k for n, k in rounded.items()}
+        )
 
     def _delivered(self, sql: str) -> dict[str, str]:
         rows = self.connection.execute(f"DESCRIBE {sql}").fetchall()
@@ -194,5 +200,3 @@ def names_must_equal(delivered: Collection[str], contract: Contract) -> None:
 def _may_change(delivered: dict[str, str], column: str, target: str) -> bool:
     found = delivered[column].upper().replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")
     return found not in (target, "NULL", '"NULL"')
-
-

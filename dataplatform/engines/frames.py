@@ -55,6 +55,8 @@ def _array(series: pd.Series, wanted: pa.DataType) -> pa.Array[Any]:
     """One column, exactly. Arrow alone would take a naive instant for UTC and drop the hours of a day."""
     import pyarrow as pa
 
+    if series.empty:  # pandas gives columns without values any type
+        return pa.array([], type=wanted)
     found = pa.Array.from_pandas(series).type
     if not accepts(of_arrow(wanted), of_arrow(found), frames=True):
         raise pa.ArrowTypeError(f"{found} where {wanted} is promised; {fix(of_arrow(found), of_arrow(wanted))}")

@@ -56,7 +56,9 @@ class PlatformTables:
             return {}
         actions = pa.table(handle.get_add_actions(flatten=True))
         counts: dict[str, int] = {}
-        for value, rows in zip(actions[f"partition.{PARTITION}"].to_pylist(), actions["num_records"].to_pylist(), strict=True):
+        for value, rows in zip(
+            actions[f"partition.{PARTITION}"].to_pylist(), actions["num_records"].to_pylist(), strict=True
+        ):
             counts[str(value)] = counts.get(str(value), 0) + int(rows)
         return counts
 

@@ -20,9 +20,7 @@ Member = tuple[str, str, str]
 """(value of the referenced column, first day, first day after) of a change that matters to a reader."""
 
 
-def hit_partitions(
-    project: Project, reader: Opened, dimension: Opened, wanted: Input
-) -> frozenset[str] | None:
+def hit_partitions(project: Project, reader: Opened, dimension: Opened, wanted: Input) -> frozenset[str] | None:
     """The reader's partitions that hold a changed member; None when that cannot be told, so all are concerned."""
     slices = dimension.state.slices
     lookup, identity = wanted.lookup, dimension.table.contract.dimension
@@ -56,9 +54,7 @@ def _changes_since(changes: Sequence[ChangeSet], revision: str, current: str) ->
     return None
 
 
-def _members(
-    changes: Sequence[ChangeSet], identity: Dimension, references: str, uses: set[str]
-) -> list[Member] | None:
+def _members(changes: Sequence[ChangeSet], identity: Dimension, references: str, uses: set[str]) -> list[Member] | None:
     found: set[Member] = set()
     for change in changes:
         if change.members is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,11 @@ SliceName = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class StaleSlice:
-    """One slice that must be made again. `after` are stale slices it reads; `certain` holds when it must be made
-    whatever those turn out to publish (when not, an equal result of theirs leaves it as it is)."""
+    """One slice that must be made again.
+
+    `after` are stale slices it reads; `certain` holds when it must be made whatever those turn out to publish (when
+    not, an equal result of theirs leaves it as it is).
+    """
 
     table: str
     partition: str
@@ -126,12 +129,14 @@ class _Planner:
             if reason:
                 yield StaleSlice(contract.name, key, reason, certain=True)
 
-    def _offer_reason(self, contract: Contract, offer: Offer, entry: Slice | None, digest: object) -> str:
+    def _offer_reason(
+        self, contract: Contract, offer: Offer, entry: Slice | None, digest: Callable[[Offer], str]
+    ) -> str:
         if entry is None:
             return "new delivery"
-        if entry.source.get("signature") != offer.signature and callable(digest):
-            if digest(offer) != entry.source.get("fingerprint"):
-                return "delivery changed"
+        touched = entry.source.get("signature") != offer.signature
+        if touched and digest(offer) != entry.source.get("fingerprint"):
+            return "delivery changed"
         return self._definition_reason(contract, entry)
 
     def _definition_reason(self, contract: Contract, entry: Slice) -> str:

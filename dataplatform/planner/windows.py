@@ -55,7 +55,7 @@ def required(wanted: Input, partition: str, read: Collection[str]) -> frozenset[
     does not matter, so none is named here).
     """
     kind = wanted.window.kind
-    if kind in ("before", "previous") or len(read) != 1 and kind in ("same", "all"):
+    if kind in ("before", "previous") or (len(read) != 1 and kind in ("same", "all")):
         return frozenset()
     return frozenset(read) if kind in ("same", "all") else frozenset({partition})
 
