@@ -1,0 +1,72 @@
+"""The warehouse as a Dagster asset: refreshed after the tables it serves, checked against the lake before the swap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from dataplatform.assets.definition import asset_key
+from dataplatform.errors import PlatformError, TransientError
+from dataplatform.warehouse.contents import SERVED_LAYERS
+from dataplatform.warehouse.store import Refresh, Warehouse
+
+if TYPE_CHECKING:
+    from dataplatform.project import Project
+
+WAREHOUSE_KEY = dg.AssetKey(["serving", "warehouse"])
+ROW_COUNTS = "row_counts"
+
+
+def build_warehouse_asset(project: Project) -> dg.AssetsDefinition:
+    """The asset `serving/warehouse`, downstream of every dimensional and aggregate table."""
+
+    @dg.asset(
+        key=WAREHOUSE_KEY,
+        deps=[asset_key(contract) for contract in project.catalog if contract.layer in SERVED_LAYERS],
+        group_name="serving",
+        description="The DuckDB database that people query: all dimensional and aggregate tables, typed and commented.",
+        kinds={"duckdb"},
+        metadata={"path": dg.MetadataValue.path(str(Warehouse(project).path))},
+        check_specs=[
+            dg.AssetCheckSpec(
+                ROW_COUNTS, asset=WAREHOUSE_KEY, description="Every table has as many rows as in the lake."
+            )
+        ],
+    )
+    def warehouse() -> Iterator[Any]:
+        try:
+            refresh = Warehouse(project).refresh()
+        except PlatformError as error:
+            raise dg.Failure(description=str(error), allow_retries=isinstance(error, TransientError)) from error
+        yield _row_counts(refresh)
+        yield dg.MaterializeResult(metadata=_metadata(refresh))
+
+    return warehouse
+
+
+def _row_counts(refresh: Refresh) -> dg.AssetCheckResult:
+    """The counts as they were compared: a refresh that finds others throws its file away and fails."""
+    lines = ["| table | rows | in the lake |", "| --- | ---: | ---: |"]
+    lines += [f"| {table.table} | {table.total_rows:,} | {table.lake_rows:,} |" for table in refresh.tables]
+    return dg.AssetCheckResult(
+        check_name=ROW_COUNTS,
+        asset_key=WAREHOUSE_KEY,
+        passed=all(table.total_rows == table.lake_rows for table in refresh.tables),
+        metadata={"tables": dg.MetadataValue.md("\n".join(lines))},
+    )
+
+
+def _metadata(refresh: Refresh) -> dict[str, Any]:
+    return {
+        "refresh": refresh.kind,
+        "tables": len(refresh.tables),
+        "dagster/row_count": sum(table.total_rows for table in refresh.tables),
+        "rows_loaded": refresh.rows,
+        "slices_replaced": refresh.slices,
+        "file": dg.MetadataValue.path(str(refresh.file)),
+        "size_bytes": refresh.file.stat().st_size,
+        "seconds": round(refresh.seconds, 3),
+        "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in refresh.reasons) or "nothing had changed"),
+    }
