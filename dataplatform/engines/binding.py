@@ -86,11 +86,12 @@ def _bind_sql(contract: Contract, function: TableFunction, upstream: Mapping[str
     settings = _settings(contract, function)
     with _empty_tables(columns) as tables:
         made = _guarded(function, lambda: sql_tables.to_ibis(_bench(), function, tables, settings))
-        query = sql_tables.bound(function, settings)
-        typed = _guarded(function, lambda: sql_tables.qualified(query, schemas))
         delivered = _describe(made)
-    problems = sql_tables.problems(query, typed) + _differences(contract, delivered)
-    if problems:
+    query = sql_tables.bound(function, settings)
+    if problems := sql_tables.form_problems(query):
+        raise ContractError(problems + _differences(contract, delivered))
+    typed = _guarded(function, lambda: sql_tables.qualified(query, schemas))
+    if problems := sql_tables.type_problems(typed) + _differences(contract, delivered):
         raise ContractError(problems)
     return _binding(contract, delivered, lineage.of_sql(typed))
 

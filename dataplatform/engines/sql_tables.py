@@ -112,19 +112,26 @@ def bound(function: TableFunction, settings: Mapping[str, Any]) -> exp.Query:
 def qualified(query: exp.Query, schemas: Mapping[str, Mapping[str, str]]) -> exp.Query:
     """The statement with every column traced to its source and every expression typed; `schemas`: DuckDB types."""
     schema: dict[str, object] = {table: dict(columns) for table, columns in schemas.items()}
-    full = qualify(query.copy(), schema=schema, dialect="duckdb", validate_qualify_columns=False)
+    full = qualify(
+        query.copy(), schema=schema, dialect="duckdb", quote_identifiers=False, validate_qualify_columns=False
+    )
     return annotate_types(full, schema=schema, dialect="duckdb")
 
 
-def problems(query: exp.Query, typed: exp.Query) -> list[str]:
-    """One line per expression that engines would read differently; `typed` is the same statement, qualified."""
+def form_problems(query: exp.Query) -> list[str]:
+    """One line per piece of syntax or function that is not admitted, and what cannot be translated at all."""
     found = [line for node in query.walk() for line in _form_problems(node)]
-    found += [line for node in typed.walk() for test in _TYPE_TESTS.get(type(node), ()) for line in test(node)]
     if not found:
         try:
             query.sql(dialect="spark", unsupported_level=ErrorLevel.RAISE)
         except UnsupportedError as error:
             found.append(f"cannot be translated to Spark: {error}; write it otherwise")
+    return list(dict.fromkeys(found))
+
+
+def type_problems(typed: exp.Query) -> list[str]:
+    """One line per expression that engines compute differently for the types it is given; `typed`: see `qualified`."""
+    found = [line for node in typed.walk() for test in _TYPE_TESTS.get(type(node), ()) for line in test(node)]
     return list(dict.fromkeys(found))
 
 
@@ -147,6 +154,8 @@ def _form_problems(node: exp.Expr) -> Iterator[str]:
 def _join(node: exp.Join) -> Iterator[str]:
     if node.method or node.kind not in ("", "INNER", "OUTER", "CROSS", "SEMI", "ANTI"):
         yield f"{_text(node)}: Spark has no such join; join on a range (`valid_from <= day AND day < valid_to`)"
+    if node.kind in ("SEMI", "ANTI") and node.args.get("using"):
+        yield f"{_text(node)}: columns cannot be traced through it; write ON instead of USING"
 
 
 def _with(node: exp.With) -> Iterator[str]:
