@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from dataplatform.assets.definition import build_assets
+from dataplatform.assets.definition import build_assets, ignore_outcome
 from dataplatform.assets.io_manager import lake_io_manager
 from dataplatform.automation.schedules import build_schedules
 from dataplatform.reports.asset import build_report_asset
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dataplatform.project import Project
 
 
-def build_definitions(project: Project, on_outcome: OnOutcome = lambda outcome: None) -> dg.Definitions:
+def build_definitions(project: Project, on_outcome: OnOutcome = ignore_outcome) -> dg.Definitions:
     """Assets of all tables, warehouse and report, schedules and resources of one project."""
     return dg.Definitions(
         assets=[*build_assets(project, on_outcome), build_warehouse_asset(project), build_report_asset(project)],

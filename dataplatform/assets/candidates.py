@@ -84,9 +84,9 @@ def from_function(project: Project, session: DuckDBSession, contract: Contract, 
         return Candidate(None, (), left=left)
     for wanted in contract.inputs:
         source = opened[wanted.table]
-        read = {p for partition in made for p in windows[partition][wanted.parameter]}
-        whole = not source.table.contract.is_partitioned or read >= set(source.state.slices)
-        tables.append(session.open(source, None if whole else sorted(read), wanted.columns))
+        wide = {p for partition in made for p in windows[partition][wanted.parameter]}
+        whole = not source.table.contract.is_partitioned or wide >= set(source.state.slices)
+        tables.append(session.open(source, None if whole else sorted(wide), wanted.columns))
     inputs = {
         partition: {
             wanted.parameter: revisions_read(
@@ -125,7 +125,7 @@ def _call(
     settings: dict[str, Any] = project.settings_of(contract)
     if SLICE_DAY in function.settings:
         settings[SLICE_DAY] = date.fromisoformat(partitions[0])
-    if function.kind == "sql":
+    if function.call is None:
         from dataplatform.engines.sql_tables import to_ibis
 
         named = {wanted.parameter: table for wanted, table in zip(contract.inputs, tables, strict=True)}
@@ -149,7 +149,8 @@ def to_arrow(data: object, contract: Contract) -> pa.Table:
         return data
     if not isinstance(data, pd.DataFrame):
         raise ShapeError(
-            f"{contract.full_name}: {type(data).__name__} is no table; return an ibis.Table, a pandas.DataFrame or a pyarrow.Table"
+            f"{contract.full_name}: {type(data).__name__} is no table; "
+            "return an ibis.Table, a pandas.DataFrame or a pyarrow.Table"
         )
     names_must_equal([str(name) for name in data.columns], contract)
     return from_frame(data, contract)
@@ -184,7 +185,7 @@ def from_source(
                 f"nothing was delivered, {kept.rows} published rows stay; empty it with `dataplatform delete-partition`"
             )
         else:
-            tables.append(_with_rejected(delivery, contract))
+            tables.append(_with_rejected(delivery, delivery.table, contract))
             sources[partition] = {"fingerprint": delivery.fingerprint, "signature": delivery.signature}
     rows = session.from_arrow(pa.concat_tables(tables, promote_options="permissive")) if tables else None
     return Candidate(rows, tuple(sources), sources=sources, refused=refused, left=left, results=results)
@@ -201,17 +202,16 @@ def _delivery_results(delivery: Delivery) -> list[RuleResult]:
     ]
 
 
-def _with_rejected(delivery: Delivery, contract: Contract) -> pa.Table:
+def _with_rejected(delivery: Delivery, table: pa.Table, contract: Contract) -> pa.Table:
     """The delivered rows, and those that could not be split into columns, with the reason in `_row_errors`."""
     import pyarrow as pa
 
-    table = delivery.table
-    if table is None or delivery.rejected is None or not delivery.rejected.num_rows:
+    if delivery.rejected is None or not delivery.rejected.num_rows:
         return table
     rejected = delivery.rejected.to_pylist()
     rows = [
         {
-            contract.partition_column: date.fromisoformat(delivery.partition),
+            str(contract.partition_column): date.fromisoformat(delivery.partition),
             "file_name": row["file_name"],
             "line_number": row["line_number"],
             "extra_columns": json.dumps({"record": row["record_text"]}),

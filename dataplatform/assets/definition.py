@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from dataplatform.project import Project
 
 OnOutcome = Callable[[Outcome], None]
+
+
+def ignore_outcome(_outcome: Outcome) -> None:
+    """Nobody watches."""
+
+
 REBUILD_TAG = "dataplatform/rebuild"
 """Run tag under which the whole table is rewritten, rows and schema, in one commit."""
 DATA_VERSION_TAG, CODE_VERSION_TAG = "dagster/data_version", "dagster/code_version"
@@ -47,7 +53,7 @@ def beta_accepted() -> Iterator[None]:
         yield
 
 
-def build_assets(project: "Project", on_outcome: OnOutcome = lambda outcome: None) -> list[dg.AssetsDefinition]:
+def build_assets(project: "Project", on_outcome: OnOutcome = ignore_outcome) -> list[dg.AssetsDefinition]:
     """One asset per contract. `on_outcome` is told of every finished step, for progress."""
     partitions = {grain: _partitions(project, grain) for grain in Grain}
     with beta_accepted():
@@ -147,7 +153,7 @@ def _asset(
             transient = isinstance(error, TransientError)
             raise dg.Failure(description=str(error), allow_retries=transient) from error
         on_outcome(outcome)
-        yield from _check_results(contract, kinds, outcome)
+        yield from _check_results(kinds, outcome)
         yield from _events(context, project, contract, outcome)
 
     return table
@@ -163,7 +169,7 @@ _CHECKS = {
 }
 
 
-def _check_results(contract: Contract, kinds: Sequence[RuleKind], outcome: Outcome) -> Iterator[dg.AssetCheckResult]:
+def _check_results(kinds: Sequence[RuleKind], outcome: Outcome) -> Iterator[dg.AssetCheckResult]:
     summaries = {summary.kind: summary for summary in checks_by_kind(outcome.results)}
     for kind in kinds:
         summary = summaries.get(kind)
@@ -207,7 +213,7 @@ def _events(
         )
     for slice_ in outcome.slices.values():
         if slice_.status == "left":
-            context.log.warning(f"{contract.full_name} {slice_.partition}: {'; '.join(slice_.warnings)}")
+            context.log.warning("%s %s: %s", contract.full_name, slice_.partition, "; ".join(slice_.warnings))
     if outcome.failed:
         lines = [f"{contract.full_name} {s.partition}: {'; '.join(s.problems)}" for s in outcome.failed]
         kept = "what was published before stays; " if len(lines) > 1 else "its published rows stay as they were; "

@@ -21,7 +21,12 @@ Member = tuple[str, int | None, str, str, tuple[str, ...]]
 
 
 def change_set(
-    session: DuckDBSession, published: Opened, candidate: ibis.Table, contract: Contract, revision: str
+    session: DuckDBSession,
+    published: Opened,
+    candidate: ibis.Table,
+    contract: Contract,
+    identity: Dimension,
+    revision: str,
 ) -> ChangeSet:
     """Compares `candidate` with what is published: rows of (id, key, from, to, changed columns).
 
@@ -29,8 +34,6 @@ def change_set(
     the two ends; a changed attribute concerns that column alone. `from` is inclusive, `to` exclusive.
     """
     before = published.state.slices.get(WHOLE)
-    identity = contract.dimension
-    assert identity is not None
     known = before.revision if before else ""
     old = session.open(published).select(*contract.column_names)
     new = candidate.select(*contract.column_names)

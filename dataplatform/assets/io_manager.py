@@ -6,8 +6,8 @@ contract may return an `ibis.Table`, a `pandas.DataFrame` or a `pyarrow.Table`, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
 
@@ -56,7 +56,7 @@ class LakeIOManager(dg.IOManager):
             )
         partitions = list(context.asset_partition_keys) if context.has_asset_partitions else [WHOLE]
 
-        def given(session: DuckDBSession, target: Opened, wanted: Sequence[str]) -> Candidate:
+        def given(session: DuckDBSession, _target: Opened, wanted: Sequence[str]) -> Candidate:
             return Candidate(session.from_arrow(_as_arrow(obj, contract)), tuple(wanted))
 
         outcome = make_slices(self._project, contract, partitions, run_id=context.run_id, maker=given)
@@ -93,7 +93,8 @@ def lake_io_manager(project: Project) -> dg.IOManagerDefinition:
         finally:
             found.close()
 
-    return dg.IOManagerDefinition(resource_fn=manager)
+    # a generator closes what it opened; Dagster's annotation knows the plain form alone
+    return dg.IOManagerDefinition(resource_fn=cast("Callable[[dg.InitResourceContext], dg.IOManager]", manager))
 
 
 def _as_arrow(data: object, contract: Contract) -> pa.Table:

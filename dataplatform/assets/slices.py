@@ -21,7 +21,8 @@ from dataplatform.errors import OvertakenError, PermanentError, ShapeError
 from dataplatform.lake.platform_tables import PlatformTables
 from dataplatform.lake.records import ChangeSet, Record, Slice, write_record
 from dataplatform.lake.table import describe_partitions
-from dataplatform.quality.audit import Audit, AuditContext, audit
+from dataplatform.quality.audit import Audit, audit
+from dataplatform.quality.context import AuditContext
 from dataplatform.quality.history import quarantine_to_arrow, results_to_arrow
 from dataplatform.quality.results import RuleResult
 
@@ -179,7 +180,7 @@ def _make_chunk(step: _Step, partitions: Sequence[str]) -> None:
         _refuse_changed_contract(target)
     with project.session() as session:
         candidate = step.maker(session, target, partitions)
-        judged = _judge(project, session, target, candidate) if candidate.rows is not None else None
+        judged = None if candidate.rows is None else _judge(project, session, target, candidate, candidate.rows)
         results = [*candidate.results, *(judged.results if judged else [])]
         now, platform = datetime.now(UTC), PlatformTables(project.lake.root)
         if judged is not None:
@@ -218,10 +219,9 @@ def _refuse_changed_contract(target: Opened) -> None:
         )
 
 
-def _judge(project: Project, session: DuckDBSession, target: Opened, candidate: Candidate) -> Audit:
+def _judge(project: Project, session: DuckDBSession, target: Opened, candidate: Candidate, rows: ibis.Table) -> Audit:
     contract = target.table.contract
-    assert candidate.rows is not None
-    staged = session.stage(candidate.rows, contract)
+    staged = session.stage(rows, contract)
     if any(staged.rounded.values()):
         lossy = ", ".join(f"{column} in {count} rows" for column, count in staged.rounded.items() if count)
         raise ShapeError(
@@ -263,7 +263,7 @@ def _publish(
     version, changes = target.version, []
     if changed:
         if contract.dimension is not None and not rewrite:
-            changes = [change_set(session, target, judged.good, contract, revisions[good[0]][1])]
+            changes = [change_set(session, target, judged.good, contract, contract.dimension, revisions[good[0]][1])]
         rows = judged.good
         if len(changed) < len(good):
             rows = rows.filter(rows[contract.partition_column or ""].cast("string").isin(changed))
@@ -279,7 +279,8 @@ def _refuse_to_lose(contract: Contract, lost: Sequence[str], candidate: Candidat
         why = {**candidate.left, **candidate.refused}
         named = "; ".join(f"{p}: {why.get(p, 'breaks the contract')}" for p in sorted(lost)[:5])
         raise PermanentError(
-            f"{contract.full_name}: a rebuild would lose {len(lost)} published partitions ({named}); nothing was changed"
+            f"{contract.full_name}: a rebuild would lose {len(lost)} published partitions ({named}); "
+            "nothing was changed"
         )
 
 

@@ -141,7 +141,7 @@ class DuckDBSession:
         key = f"CAST({quote(group)} AS VARCHAR)" if group else f"'{WHOLE}'"
         hashed = ", ".join(quote(name) for name in contract.column_names)
         found = self.connection.execute(
-            f"SELECT {key}, count(*), sum(hash({hashed})) % 18446744073709551616 "  # noqa: S608
+            f"SELECT {key}, count(*), sum(hash({hashed})) % 18446744073709551616 "
             f"FROM ({self._backend.compile(rows)}) GROUP BY ALL"
         ).fetchall()
         return {str(name): (count, f"{count:x}-{int(total or 0):016x}") for name, count, total in found if count}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dataplatform.lake.table import predicate
 
@@ -54,12 +54,11 @@ class PlatformTables:
         handle = _open(self.quarantine_uri(table))
         if handle is None:
             return {}
-        actions = pa.table(handle.get_add_actions(flatten=True))
+        actions: list[dict[str, Any]] = pa.table(handle.get_add_actions(flatten=True)).to_pylist()
         counts: dict[str, int] = {}
-        for value, rows in zip(
-            actions[f"partition.{PARTITION}"].to_pylist(), actions["num_records"].to_pylist(), strict=True
-        ):
-            counts[str(value)] = counts.get(str(value), 0) + int(rows)
+        for action in actions:
+            partition = str(action[f"partition.{PARTITION}"])
+            counts[partition] = counts.get(partition, 0) + action["num_records"]
         return counts
 
     def append_results(self, rows: pa.Table) -> None:

@@ -120,7 +120,7 @@ def read_state(table_folder: Path) -> State:
 def _names(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
-    return sorted(name for name in os.listdir(folder) if name.endswith(".json"))
+    return sorted(path.name for path in folder.glob("*.json"))
 
 
 def _put(folder: Path, record: Record) -> None:

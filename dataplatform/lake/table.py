@@ -67,17 +67,15 @@ class Opened:
             names = ", ".join(sorted(features & UNREADABLE_FEATURES))
             raise PermanentError(f"{self.table.contract.full_name} uses Delta features that are refused: {names}")
         column = f"partition.{self.table.contract.partition_column}"
-        actions = pa.table(self.handle.get_add_actions(flatten=True))
-        values = actions[column].to_pylist() if column in actions.column_names else [None] * len(actions)
+        actions: list[dict[str, Any]] = pa.table(self.handle.get_add_actions(flatten=True)).to_pylist()
         return tuple(
-            DataFile(urllib.parse.unquote(path), None if value is None else str(value), rows, size)
-            for path, value, rows, size in zip(
-                actions["path"].to_pylist(),
-                values,
-                actions["num_records"].to_pylist(),
-                actions["size_bytes"].to_pylist(),
-                strict=True,
+            DataFile(
+                path=urllib.parse.unquote(action["path"]),
+                partition=None if action.get(column) is None else str(action[column]),
+                rows=action["num_records"],
+                size=action["size_bytes"],
             )
+            for action in actions
         )
 
     def files_of(self, partitions: Collection[str] | None) -> list[DataFile]:

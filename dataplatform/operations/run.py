@@ -152,7 +152,7 @@ class _Runner:
         """A slice that was requested twice and is still stale has an error of ours: it must not loop for ever."""
         for name in slices:
             self.attempts[name] = self.attempts.get(name, 0) + 1
-            if self.attempts[name] > 2:  # noqa: PLR2004 - one wave, and one more when an input moved meanwhile
+            if self.attempts[name] > 2:  # one wave, and one more when an input moved meanwhile
                 self.failed.add(name)
 
     def run_wave(self, wave: Wave, tags: dict[str, str] | None = None) -> WaveResult:

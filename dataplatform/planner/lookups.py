@@ -6,6 +6,7 @@ those members, in none of those intervals, is not stale, however often the dimen
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ def _changes_since(changes: Sequence[ChangeSet], revision: str, current: str) ->
     for position in range(len(changes) - 1, -1, -1):
         if changes[position].before == revision:
             path = list(changes[position:])
-            links = zip(path, path[1:], strict=False)
+            links = itertools.pairwise(path)
             complete = path[-1].after == current and all(a.after == b.before for a, b in links)
             return path if complete else None
     return None
