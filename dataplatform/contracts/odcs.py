@@ -63,7 +63,7 @@ def structure_problems(document: dict[str, Any]) -> list[str]:
     """One line per place where the document breaks the standard: path, problem, fix."""
     errors = [_sharpest(error) for error in _validator().iter_errors(document)]
     told = [line for error in errors for line in _tell(document, error, errors)]
-    return list(dict.fromkeys(told)) or _model_problems(document)
+    return list(dict.fromkeys(told)) or model_problems(document)
 
 
 @cache
@@ -135,7 +135,7 @@ def _known_keys(schema: dict[str, Any]) -> set[str]:
     return keys
 
 
-def _model_problems(document: dict[str, Any]) -> list[str]:
+def model_problems(document: dict[str, Any]) -> list[str]:
     """What the package's model refuses although the JSON Schema accepts it."""
     from open_data_contract_standard.model import OpenDataContractStandard
     from pydantic import ValidationError as ModelError

@@ -265,6 +265,12 @@ REFUSED: list[tuple[Edit, str]] = [
     ),
     (column("order_id", relationships=[{"to": "nowhere"}]), "relationships[0].to: "),
     (column("order_id", examples="1"), "examples: '1' is not of type array"),
+    (column("customer_id", enum=[]), "enum: [] should be non-empty; see the Open Data Contract Standard"),
+    (quality(id="a", type="test"), "quality[a].type: 'test' is not known; did you mean 'text'?"),
+    (
+        lambda document: document["schema"][0]["properties"][2].pop("name"),
+        "properties[2]: key 'name' is missing; add it",
+    ),
     # identity
     (at_root(id="cleaned.sales"), "id: 'cleaned.sales' is not <layer>.orders; write <layer>.orders"),
     (at_root(id="clean.orders"), "id: 'clean' is not a layer; did you mean 'cleaned'?"),
@@ -338,6 +344,10 @@ REFUSED: list[tuple[Edit, str]] = [
         "primaryKeyPosition: the positions of order_id, business_date are [1, 1]; number them from 1 to 2",
     ),
     # rules that columns imply
+    (
+        column("is_paid", enum=[{"value": "yes"}]),
+        "enum[yes]: 'yes' is not a BOOLEAN; write it as a value of the column's",
+    ),
     (options("order_id", minLength=3), "logicalTypeOptions.minLength: does not apply to BIGINT; use one of"),
     (options("order_id", minimun=3), "logicalTypeOptions.minimun: does not apply to BIGINT; did you mean 'minimum'?"),
     (options("is_paid", minimum=0), "minimum: does not apply to BOOLEAN; remove it"),
