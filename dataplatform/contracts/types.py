@@ -59,7 +59,7 @@ class ColumnType:
 
     @property
     def family(self) -> str:
-        """Types of one family may be cast into each other by the platform: string, integer, decimal, float, …"""
+        """Types of one family may be cast into each other by the platform: string, integer, decimal, float, and so on."""
         return "decimal" if self.is_decimal else _FAMILY.get(self.logical, self.logical)
 
     @property
