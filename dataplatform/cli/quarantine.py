@@ -1,0 +1,1 @@
+"""Commands about rows that could not be published."""

@@ -1,0 +1,67 @@
+"""One run per data folder: a lock that the kernel holds, and frees when its holder dies in whatever way.
+
+The file stays where it is; what it contains (the holder's pid) serves the message alone and decides nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from dataplatform.errors import PermanentError, TransientError
+
+FILE = "run.lock"
+_PAUSE = 0.1
+
+
+class LockedError(TransientError):
+    """Another run holds the data folder. 75 is what `sysexits.h` calls a temporary failure."""
+
+    exit_code = 75
+
+
+@contextmanager
+def run_lock(data_dir: Path, *, wait: float = 0, pause: Callable[[float], None] = time.sleep) -> Iterator[None]:
+    """Holds the data folder; waits up to `wait` seconds for another run to end.
+
+    Raises LockedError naming the holder's pid, and PermanentError when the folder cannot be written.
+    """
+    path = data_dir / FILE
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        file = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise PermanentError(
+            f"cannot write in the data folder {data_dir}: {error.strerror}; choose another with --data-dir"
+        ) from error
+    with file:  # closing the file frees the lock
+        _acquire(file, path, wait, pause)
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def _acquire(file: IO[str], path: Path, wait: float, pause: Callable[[float], None]) -> None:
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise LockedError(_who(path, wait)) from None
+            pause(_PAUSE)
+        else:
+            return
+
+
+def _who(path: Path, wait: float) -> str:
+    pid = path.read_text(encoding="utf-8").strip()
+    holder = f"process {pid}" if pid else "another process"
+    waited = f", even after {wait:g} s" if wait else "; wait for it with --wait SECONDS"
+    return f"{holder} is at work in {path.parent}{waited}"
