@@ -59,7 +59,7 @@ class ColumnType:
 
     @property
     def family(self) -> str:
-        """Types of one family may be cast into each other by the platform: string, integer, decimal, float, and so on."""
+        """The platform may cast types of one family into each other: string, integer, decimal, float and so on."""
         return "decimal" if self.is_decimal else _FAMILY.get(self.logical, self.logical)
 
     @property
