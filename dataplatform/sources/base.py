@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from dataplatform.errors import PermanentError
+from dataplatform.contracts.model import Contract
+from dataplatform.errors import ContractError, PermanentError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pydantic import ValidationError
 
 Status = Literal["accepted", "refused", "missing", "closed"]
 
@@ -123,3 +125,16 @@ class Source(Protocol):
 def notice(code: Notice, text: str) -> str:
     """A warning as deliveries carry it."""
     return f"{code}: {text}"
+
+
+def wrong_source(contract: Contract, error: ValidationError) -> ContractError:
+    """What is wrong with the `source` of a contract, one line per problem."""
+    return ContractError(
+        f"{contract.path}: {'.'.join(map(str, ('source', *problem['loc'])))}: "
+        + (
+            "there is no such key; remove it or correct its name"
+            if problem["type"] == "extra_forbidden"
+            else problem["msg"].removeprefix("Value error, ")
+        )
+        for problem in error.errors()
+    )

@@ -53,7 +53,10 @@ def parse(name: str, text: str, delimiter: str, expected: Collection[str]) -> Re
 
     Raises FileRefusedError when the header is not one of such a file.
     """
-    header, body = _judged_header(name, next(_records(text, delimiter, 0), None), delimiter, expected)
+    first = next(_records(text, delimiter, 0), None)
+    if first is None:
+        raise FileRefusedError(Refusal.NO_HEADER, f"{name}: holds no header line; deliver it again")
+    header, body = _judged_header(name, first, delimiter, expected), first.end
     return _parsed_by_arrow(text, delimiter, header, body) or _parsed_one_by_one(text, delimiter, header, body)
 
 
@@ -175,21 +178,18 @@ def _past(pattern: re.Pattern[str], text: str, position: int) -> int:
 # the header
 
 
-def _judged_header(
-    name: str, first: _Record | None, delimiter: str, expected: Collection[str]
-) -> tuple[tuple[str, ...], int]:
-    """The column names, when they are those of an agreed file, and where the records begin."""
-    if first is not None and "\0" in first.text:
+def _judged_header(name: str, first: _Record, delimiter: str, expected: Collection[str]) -> tuple[str, ...]:
+    """The column names, when they are those of an agreed file."""
+    if "\0" in first.text:
         raise FileRefusedError(
             Refusal.NOT_DECODABLE, f"{name}: holds NUL characters; UTF-16 needs a byte-order mark to be read"
         )
-    if first is None or first.fields is None:
-        fault = "holds no header line" if first is None else "the quoting of the header line is broken"
-        raise FileRefusedError(Refusal.NO_HEADER, f"{name}: {fault}; deliver it again")
-    header = tuple(first.fields)
+    header = tuple(first.fields or ())
     missing = [column for column in expected if column not in header]
     if len(missing) == len(expected):
         _refuse_other_delimiter(name, first.text, delimiter, expected)
+    if first.fields is None:
+        raise FileRefusedError(Refusal.NO_HEADER, f"{name}: the quoting of the header line is broken; deliver it again")
     if missing:
         raise FileRefusedError(Refusal.MISSING_COLUMN, f"{name}: {_missing(missing, header, expected)}")
     repeated = [column for column, times in Counter(header).items() if times > 1]
@@ -197,7 +197,7 @@ def _judged_header(
         raise FileRefusedError(
             Refusal.DUPLICATED_COLUMN, f"{name}: the header names {', '.join(map(repr, repeated))} more than once"
         )
-    return header, first.end
+    return header
 
 
 def _refuse_other_delimiter(name: str, header_text: str, delimiter: str, expected: Collection[str]) -> None:

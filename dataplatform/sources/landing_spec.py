@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from dataplatform.contracts.model import Contract, Grain
 from dataplatform.errors import ContractError
+from dataplatform.sources.base import wrong_source
 from dataplatform.sources.decoding import Encoding
 from dataplatform.sources.opening_days import OpeningDays
 
@@ -81,11 +82,7 @@ def landing_spec(contract: Contract) -> LandingSpec:
     try:
         spec = LandingSpec.model_validate(dict(contract.source or {}))
     except ValidationError as error:
-        raise ContractError(
-            f"{contract.path}: source.{'.'.join(map(str, problem['loc']))}: "
-            f"{problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors()
-        ) from None
+        raise wrong_source(contract, error) from None
     problems = [f"{contract.path}: {problem}" for problem in _problems(contract, spec)]
     if problems:
         raise ContractError(problems)

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from dataplatform.contracts.model import WHOLE, Contract, Grain
 from dataplatform.contracts.schema import arrow_schema
 from dataplatform.errors import ContractError, PermanentError
-from dataplatform.sources.base import Delivery, Offer
+from dataplatform.sources.base import Delivery, Offer, wrong_source
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -131,10 +131,7 @@ def _reference(contract: Contract) -> Holidays | Countries:
     try:
         reference = _REFERENCE.validate_python(dict(contract.source or {}))
     except ValidationError as error:
-        raise ContractError(
-            f"{contract.path}: source.{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-            for problem in error.errors()
-        ) from None
+        raise wrong_source(contract, error) from None
     problems = []
     if contract.grain is not Grain.NONE:
         problems.append("customProperties.partitioning: reference data comes whole; remove it")
