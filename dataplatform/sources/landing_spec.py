@@ -21,7 +21,7 @@ EXTRA_COLUMNS, FILE_NAME, LINE_NUMBER = "extra_columns", "file_name", "line_numb
 PROVENANCE = {EXTRA_COLUMNS: "VARCHAR", FILE_NAME: "VARCHAR", LINE_NUMBER: "INTEGER"}
 """The columns that every landing table has beside its own and its partition column, with their types."""
 
-_PATTERN = re.compile(r"(?P<prefix>[^{}*/]*)\{date\}(?P<rest>[^{}/]*)")
+_PATTERN = re.compile(r"[^{}*/]*\{date\}[^{}/]*")
 
 
 class LandingSpec(BaseModel):
@@ -98,6 +98,8 @@ def _problems(contract: Contract, spec: LandingSpec) -> Iterator[str]:
         if types.get(name) != type_:
             found = f"is {types[name]}" if name in types else "is missing"
             yield f"schema: column {name} {found}; a landing table holds it as {type_}, as delivered"
+    for name in spec.columns.keys() & PROVENANCE.keys():
+        yield f"source.columns: column {name} is filled by the platform; give the delivered one another name"
     for name in types.keys() - wanted.keys() - {contract.partition_column}:
         yield f"source.columns: column {name} comes from nowhere; name the header's column it is read from"
     if len(set(spec.columns.values())) < len(spec.columns):

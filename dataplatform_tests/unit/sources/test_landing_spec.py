@@ -65,6 +65,10 @@ TOO_FEW = {"invoice": "Invoice", "description": "Description"}
             {"columns": TOO_FEW},
             "columns: column price comes from nowhere; name the header's column it is read from",
         ),
+        (
+            {"columns": {**TOO_FEW, "price": "Price", "file_name": "File"}},
+            "columns: column file_name is filled by the platform; give the delivered one another name",
+        ),
         ({"kind": "drop"}, "kind: 'drop' is no kind of source; use landing or reference"),
     ],
 )
