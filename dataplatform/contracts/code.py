@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -46,23 +46,21 @@ class CodeFolder:
             file = waiting.pop()
             if file in seen:
                 continue
-            tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
-            waiting.extend(self._imports(tree, file))
-            seen[file] = ast.unparse(_without_docstrings(tree))
+            seen[file], imports = _read(file.read_text(encoding="utf-8"), str(file))
+            waiting.extend(path for each in imports for path in self._imported(each, file))
         return list(seen.values())
 
-    def _imports(self, tree: ast.Module, file: Path) -> Iterator[Path]:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    yield from self._files(self._absolute(alias.name))
-            elif isinstance(node, ast.ImportFrom):
-                base = file.parents[node.level - 1] if node.level else None
-                parts = (node.module or "").split(".") if node.module else []
-                place = base.joinpath(*parts) if base else self._absolute(node.module or "")
-                yield from self._files(place)
-                for alias in node.names:
-                    yield from self._files(place / alias.name if place else None)
+    def _imported(self, node: ast.Import | ast.ImportFrom, file: Path) -> Iterator[Path]:
+        names = [alias.name for alias in node.names]
+        if isinstance(node, ast.Import):
+            places = [self._absolute(name) for name in names]
+        else:
+            base = file.parents[node.level - 1] if node.level else None
+            module = node.module or ""
+            place = base.joinpath(*filter(None, module.split("."))) if base else self._absolute(module)
+            places = [place, *(place / name for name in names if place)]
+        for each in places:
+            yield from self._files(each)
 
     def _absolute(self, module: str) -> Path | None:
         """Where an absolute import leads when it leads into the package's own tables; None elsewhere."""
@@ -76,6 +74,14 @@ class CodeFolder:
         for candidate in (place.with_name(place.name + ".py"), place / "__init__.py"):
             if candidate.is_file():
                 yield candidate
+
+
+@lru_cache(maxsize=256)
+def _read(text: str, name: str) -> tuple[str, tuple[ast.Import | ast.ImportFrom, ...]]:
+    """A module's normal form and its imports. Kept, because tables share their helpers."""
+    tree = ast.parse(text, filename=name)
+    imports = tuple(node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom))
+    return ast.unparse(_without_docstrings(tree)), imports
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:

@@ -11,8 +11,8 @@ import threading
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import ibis
@@ -20,8 +20,9 @@ import ibis.expr.operations as ops
 
 from dataplatform.contracts.functions import SLICE_DAY, SLICE_DAY_EXAMPLE, TableFunction
 from dataplatform.contracts.nodes import suggest
-from dataplatform.engines import families, lineage
+from dataplatform.engines import families
 from dataplatform.engines.idioms import lint
+from dataplatform.engines.lineage import Origin, named, of_expression, of_sql
 from dataplatform.engines.macros import MACROS
 from dataplatform.engines.session import ROW_ERRORS
 from dataplatform.errors import ContractError, ShapeError
@@ -37,16 +38,23 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Binding:
-    """What a function delivers: columns with the engine's types, where each comes from, and what the casts will do.
+    """What a function delivers: columns with the engine's types, and what the casts to the contract's will do.
 
-    `lineage`: column -> {(input table, its column)}; empty sets for a function on pandas frames.
-    `notes`: one line per column whose delivered type is cast to the contract's.
+    `notes`: one line per column whose delivered type is not the contract's.
     """
 
     table: str
     delivered: Mapping[str, str]
-    lineage: Mapping[str, frozenset[lineage.Origin]]
     notes: tuple[str, ...]
+    trace: Callable[[], Mapping[str, frozenset[Origin]]] = field(repr=False, compare=False)
+
+    @cached_property
+    def lineage(self) -> Mapping[str, frozenset[Origin]]:
+        """Column -> {(input table, its column)}; empty sets for a function on pandas frames.
+
+        Traced when first asked for: loading the definitions needs none.
+        """
+        return self.trace()
 
 
 def bind(contract: Contract, function: TableFunction, upstream: Mapping[str, Contract]) -> Binding:
@@ -75,7 +83,7 @@ def _bind_ibis(contract: Contract, function: TableFunction, upstream: Mapping[st
         problems += _differences(contract, delivered)
         if problems:
             raise ContractError(problems)
-        return _binding(contract, delivered, lineage.of_expression(made))
+        return _binding(contract, delivered, lambda: of_expression(made))
 
 
 def _bind_sql(contract: Contract, function: TableFunction, upstream: Mapping[str, Contract]) -> Binding:
@@ -93,7 +101,7 @@ def _bind_sql(contract: Contract, function: TableFunction, upstream: Mapping[str
     typed = _guarded(function, lambda: sql_tables.qualified(query, schemas))
     if problems := sql_tables.type_problems(typed) + _differences(contract, delivered):
         raise ContractError(problems)
-    return _binding(contract, delivered, lineage.of_sql(typed))
+    return _binding(contract, delivered, lambda: of_sql(typed))
 
 
 def _bind_pandas(contract: Contract, function: TableFunction, upstream: Mapping[str, Contract]) -> Binding:
@@ -111,7 +119,7 @@ def _bind_pandas(contract: Contract, function: TableFunction, upstream: Mapping[
         delivered = {field.name: str(field.type) for field in from_frame(made, contract).schema}
     except ShapeError as error:
         raise ContractError([str(error)]) from error
-    return Binding(contract.name, delivered, {name: frozenset() for name in contract.column_names}, ())
+    return Binding(contract.name, delivered, (), lambda: dict.fromkeys(contract.column_names, frozenset()))
 
 
 _BINDERS: Mapping[str, Callable[[Contract, TableFunction, Mapping[str, Contract]], Binding]] = {
@@ -122,11 +130,15 @@ _BINDERS: Mapping[str, Callable[[Contract, TableFunction, Mapping[str, Contract]
 
 
 def _binding(
-    contract: Contract, delivered: Mapping[str, str], origins: Mapping[str, frozenset[lineage.Origin]]
+    contract: Contract, delivered: Mapping[str, str], origins: Callable[[], Mapping[str, frozenset[Origin]]]
 ) -> Binding:
     tables = {wanted.parameter: wanted.table for wanted in contract.inputs}
-    kept = {name: found for name, found in lineage.named(origins, tables).items() if name != ROW_ERRORS}
-    return Binding(contract.name, delivered, kept, tuple(_notes(contract, delivered)))
+
+    def trace() -> Mapping[str, frozenset[Origin]]:
+        found = named(origins(), tables)
+        return {name: found[name] for name in contract.column_names}
+
+    return Binding(contract.name, delivered, tuple(_notes(contract, delivered)), trace)
 
 
 def _settings(contract: Contract, function: TableFunction) -> dict[str, Any]:
