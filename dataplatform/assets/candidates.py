@@ -51,6 +51,8 @@ class Candidate:
     sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     input_rows: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """input table -> partition of the slice -> rows read, for `rowPreserving`."""
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    """partition -> rows that stay out whatever is judged here, counted as quarantined."""
     refused: Mapping[str, str] = field(default_factory=dict)
     left: Mapping[str, str] = field(default_factory=dict)
     results: Sequence[RuleResult] = ()
@@ -96,22 +98,24 @@ def from_function(project: Project, session: DuckDBSession, contract: Contract, 
         }
         for partition in made
     }
-    input_rows = {
-        name: {
-            partition: sum(
-                slices[p].rows
-                for wanted in contract.inputs
-                if wanted.table == name
-                for p in windows[partition][wanted.parameter]
-                if p in slices
-            )
-            for partition in made
-        }
-        for name in contract.row_preserving
-        for slices in [opened[name].state.slices]
-    }
     rows = _call(project, session, contract, tables, made)
-    return Candidate(rows, made, inputs, input_rows=input_rows, left=left)
+    return Candidate(rows, made, inputs, input_rows=rows_read(project, contract, made), left=left)
+
+
+def rows_read(project: Project, contract: Contract, partitions: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Of each input that the contract says it keeps every row of: how many rows each partition reads of it now."""
+    found: dict[str, dict[str, int]] = {}
+    for wanted in contract.inputs:
+        if wanted.parameter in contract.row_preserving:
+            upstream = project.catalog.get(wanted.table)
+            slices, keys = project.lake.table(upstream).open().state.slices, project.keys(upstream)
+            found[wanted.parameter] = {
+                partition: sum(
+                    slices[p].rows for p in partitions_read(contract, wanted, upstream, partition, keys) if p in slices
+                )
+                for partition in partitions
+            }
+    return found
 
 
 def _call(

@@ -8,21 +8,20 @@ cannot win: it is run again from its inputs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from dataplatform.assets.candidates import Candidate, from_function, from_source
+from dataplatform.assets.candidates import Candidate
 from dataplatform.assets.dimension_changes import change_set
+from dataplatform.assets.judging import Maker, delivered_or_made, judge
 from dataplatform.contracts.changes import classify, shape
 from dataplatform.contracts.model import Contract
-from dataplatform.errors import OvertakenError, PermanentError, ShapeError
+from dataplatform.errors import OvertakenError, PermanentError
 from dataplatform.lake.platform_tables import PlatformTables
 from dataplatform.lake.records import ChangeSet, Record, Slice, write_record
-from dataplatform.lake.table import describe_partitions
-from dataplatform.quality.audit import Audit, audit
-from dataplatform.quality.context import AuditContext
+from dataplatform.quality.audit import Audit
 from dataplatform.quality.history import quarantine_to_arrow, results_to_arrow
 from dataplatform.quality.results import RuleResult
 
@@ -81,10 +80,6 @@ class Outcome:
         return [s for s in self.slices.values() if s.is_published]
 
 
-Maker = Callable[["DuckDBSession", "Opened", Sequence[str]], Candidate]
-"""Makes the candidate of some partitions, in the session in which it is judged."""
-
-
 def make_slices(
     project: Project,
     contract: Contract,
@@ -102,7 +97,7 @@ def make_slices(
     """
     started = time.perf_counter()
     outcome = Outcome(contract.name)
-    step = _Step(project, contract, run_id, rewrite, maker or _maker(project, contract), outcome)
+    step = _Step(project, contract, run_id, rewrite, maker or delivered_or_made(project), outcome)
     whole = rewrite or maker is not None
     for chunk in [list(partitions)] if whole else _chunks(project, contract, partitions):
         for attempt in range(1, ATTEMPTS + 1):
@@ -164,15 +159,6 @@ class _Step:
     outcome: Outcome
 
 
-def _maker(project: Project, contract: Contract) -> Maker:
-    def make(session: DuckDBSession, target: Opened, partitions: Sequence[str]) -> Candidate:
-        if contract.source is not None:
-            return from_source(project, session, contract, partitions, target.state.slices)
-        return from_function(project, session, contract, partitions)
-
-    return make
-
-
 def _make_chunk(step: _Step, partitions: Sequence[str]) -> None:
     project, contract, outcome = step.project, step.contract, step.outcome
     target = project.lake.table(contract).open_to_publish()
@@ -180,7 +166,7 @@ def _make_chunk(step: _Step, partitions: Sequence[str]) -> None:
         _refuse_changed_contract(target)
     with project.session() as session:
         candidate = step.maker(session, target, partitions)
-        judged = None if candidate.rows is None else _judge(project, session, target, candidate, candidate.rows)
+        judged = None if candidate.rows is None else judge(project, session, target, candidate, candidate.rows)
         results = [*candidate.results, *(judged.results if judged else [])]
         now, platform = datetime.now(UTC), PlatformTables(project.lake.root)
         if judged is not None:
@@ -217,28 +203,6 @@ def _refuse_changed_contract(target: Opened) -> None:
             f"{contract.full_name}: its contract changed on a populated table ({'; '.join(changes)}); "
             f"run `dataplatform rebuild {contract.name} --yes`, which rewrites rows and schema in one commit"
         )
-
-
-def _judge(project: Project, session: DuckDBSession, target: Opened, candidate: Candidate, rows: ibis.Table) -> Audit:
-    contract = target.table.contract
-    staged = session.stage(rows, contract)
-    if any(staged.rounded.values()):
-        lossy = ", ".join(f"{column} in {count} rows" for column, count in staged.rounded.items() if count)
-        raise ShapeError(
-            f"{contract.full_name} {describe_partitions(candidate.partitions)}: casting to the contract's types "
-            f"changed values: {lossy}; round in the function, or declare `rounding: half_up` in the contract"
-        )
-
-    def related(table: str, column: str) -> ibis.Table:
-        opened = project.lake.table(project.catalog.get(table)).open()
-        return session.open(opened, None, [column])
-
-    def rest(columns: Sequence[str], replaced: Collection[str]) -> ibis.Table | None:
-        others = [p for p in target.state.slices if p not in replaced]
-        return session.open(target, others, columns) if others and contract.is_partitioned else None
-
-    context = AuditContext(input_rows=candidate.input_rows, related=related, rest=rest)
-    return audit(contract, staged.table, candidate.partitions, context)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,106 @@
+"""Judging rows by their contract, on the way to a publication and without one.
+
+`judge` is the one way in which candidates reach the audit. The two dry runs answer what making slices again would
+come to, and whether what is published keeps today's contract; they write nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dataplatform.assets.candidates import Candidate, from_function, from_source, rows_read
+from dataplatform.contracts.model import Contract
+from dataplatform.errors import ShapeError
+from dataplatform.lake.table import describe_partitions
+from dataplatform.quality.audit import Audit, audit
+from dataplatform.quality.context import AuditContext
+from dataplatform.quality.results import RuleResult, Verdict
+
+if TYPE_CHECKING:
+    import ibis
+
+    from dataplatform.engines.duckdb import DuckDBSession
+    from dataplatform.lake.table import Opened
+    from dataplatform.project import Project
+
+Maker = Callable[["DuckDBSession", "Opened", Sequence[str]], Candidate]
+"""Makes the candidate of some partitions, in the session in which it is judged."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a dry run found: a verdict per partition that has rows to judge, and every rule's result.
+
+    `refused` partitions could not be read and `left` ones would not be touched, each with the reason.
+    """
+
+    verdicts: Mapping[str, Verdict]
+    results: Sequence[RuleResult]
+    refused: Mapping[str, str] = field(default_factory=dict)
+    left: Mapping[str, str] = field(default_factory=dict)
+
+
+def delivered_or_made(project: Project) -> Maker:
+    """How a table's own rows come about: from its source, or by its function."""
+
+    def make(session: DuckDBSession, target: Opened, partitions: Sequence[str]) -> Candidate:
+        contract = target.table.contract
+        if contract.source is not None:
+            return from_source(project, session, contract, partitions, target.state.slices)
+        return from_function(project, session, contract, partitions)
+
+    return make
+
+
+def judge(project: Project, session: DuckDBSession, target: Opened, candidate: Candidate, rows: ibis.Table) -> Audit:
+    """Stages `rows` under the Law of the cast and audits them. Raises ShapeError."""
+    contract = target.table.contract
+    staged = session.stage(rows, contract)
+    if any(staged.rounded.values()):
+        lossy = ", ".join(f"{column} in {count} rows" for column, count in staged.rounded.items() if count)
+        raise ShapeError(
+            f"{contract.full_name} {describe_partitions(candidate.partitions)}: casting to the contract's types "
+            f"changed values: {lossy}; round in the function, or declare `rounding: half_up` in the contract"
+        )
+
+    def related(table: str, column: str) -> ibis.Table:
+        opened = project.lake.table(project.catalog.get(table)).open()
+        return session.open(opened, None, [column])
+
+    def rest(columns: Sequence[str], replaced: Collection[str]) -> ibis.Table | None:
+        others = [p for p in target.state.slices if p not in replaced]
+        return session.open(target, others, columns) if others and contract.is_partitioned else None
+
+    context = AuditContext(related, rest, candidate.input_rows, candidate.rejected)
+    return audit(contract, staged.table, candidate.partitions, context)
+
+
+def judge_slices(project: Project, contract: Contract, partitions: Sequence[str]) -> Judgement:
+    """What `make_slices` would come to with today's code, contract and inputs. Publishes and records nothing."""
+    return _dry_run(project, contract, partitions, delivered_or_made(project))
+
+
+def judge_published(project: Project, contract: Contract, partitions: Sequence[str]) -> Judgement:
+    """What today's contract says of the published rows of `partitions`. Rows in quarantine count as kept out."""
+
+    def make(session: DuckDBSession, target: Opened, wanted: Sequence[str]) -> Candidate:
+        return Candidate(
+            session.open(target, wanted if contract.is_partitioned else None),
+            tuple(wanted),
+            input_rows=rows_read(project, contract, wanted),
+            rejected={partition: target.state.slices[partition].quarantined for partition in wanted},
+        )
+
+    return _dry_run(project, contract, partitions, make)
+
+
+def _dry_run(project: Project, contract: Contract, partitions: Sequence[str], maker: Maker) -> Judgement:
+    target = project.lake.table(contract).open()
+    with project.session() as session:
+        candidate = maker(session, target, partitions)
+        if candidate.rows is None:
+            return Judgement({}, candidate.results, candidate.refused, candidate.left)
+        judged = judge(project, session, target, candidate, candidate.rows)
+    return Judgement(judged.verdicts, [*candidate.results, *judged.results], candidate.refused, candidate.left)
