@@ -1,11 +1,11 @@
 """Keys: no two published rows hold the same one. A primary key is never NULL; a NULL in a unique column is no key.
 
-A key that contains the partition column, or is declared to determine it (`determinesPartition: true` in the rule's
-arguments), is proven by looking at each partition by itself. Any other is compared between the judged partitions
-and with the rest of the table too. Between partitions the earliest good one keeps a key and later ones are
-reported, so that a range is judged as its days would be one after the other; a key that moves from one partition of
-a range to another is no clash, because both are replaced together. Partitions that fail keep their old rows, and
-these count as well.
+A key that contains the partition column is proven by looking at each partition by itself. Any other is compared
+between the judged partitions and with the rest of the table too, within the range of the candidate's keys: one that
+grows with the partition, such as a date's number × 100000000 + a line's, excludes the other files by that alone.
+Between partitions the earliest good one keeps a key and later ones are reported, so that a range is judged as its
+days would be one after the other; a key that moves from one partition of a range to another is no clash, because
+both are replaced together. Partitions that fail keep their old rows, and these count as well.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def judge_keys(
 
 def is_proven(scope: Scope, rule: Rule) -> bool:
     """Whether no row outside a partition can hold a key of that partition."""
-    return scope.column is None or scope.column in rule.columns or rule.arguments.get("determinesPartition") is True
+    return scope.column is None or scope.column in rule.columns
 
 
 def clashing_keys(scope: Scope, published: ibis.Table, rule: Rule, good: Collection[str], rest: Rest) -> ibis.Table:
@@ -171,10 +171,10 @@ def _holders(scope: Scope, published: ibis.Table, rule: Rule, outside: ibis.Tabl
 
 def _outside(scope: Scope, published: ibis.Table, rule: Rule, good: Collection[str], rest: Rest) -> ibis.Table | None:
     """The keys (and `_holder`) of `published` that rows outside the `good` partitions hold in another partition."""
-    if scope.column is None or is_proven(scope, rule):
+    partition, columns = scope.column, list(rule.columns)
+    if partition is None or partition in columns:
         return None
-    columns = list(rule.columns)
-    others = rest([*columns, scope.column], sorted(good))
+    others = rest([*columns, partition], sorted(good))
     if others is None:
         return None
     named = published.select(*columns, **{HOLDER: scope.partition_of(published)}).drop_null(columns, how="any")
@@ -195,5 +195,5 @@ def _narrowed(named: ibis.Table, others: ibis.Table, columns: Sequence[str]) -> 
         if low is None:
             return others.limit(0)
         kind = others[column].type()
-        others = others.filter(others[column].between(ibis.literal(low).cast(kind), ibis.literal(high).cast(kind)))
+        others = others.filter(others[column].between(ibis.literal(low, type=kind), ibis.literal(high, type=kind)))
     return others

@@ -100,11 +100,17 @@ def typed_literal(value: Any, column: ir.Value) -> Any:
 
 
 def _with_predicates(staged: ibis.Table, rules: tuple[Rule, ...], names: Mapping[str, str]) -> ibis.Table:
+    import ibis
+    import ibis.expr.operations as ops
+
     if not names:
         return staged
     backend = staged.get_backend()
     added = [f"({predicate(rule, backend.dialect)}) AS {names[rule.name]}" for rule in rules if rule.name in names]
-    return backend.sql(f"SELECT *, {', '.join(added)} FROM ({backend.compile(staged)}) AS staged")
+    query = f"SELECT *, {', '.join(added)} FROM ({backend.compile(staged)}) AS staged"
+    # not `backend.sql`: it asks the engine for a schema that is known here
+    schema = ibis.schema({**staged.schema(), **dict.fromkeys(names.values(), "boolean")})
+    return ops.SQLQueryResult(query, schema, backend).to_expr()
 
 
 def _column_test(contract: Contract, table: ibis.Table, rule: Rule) -> tuple[Any, str]:

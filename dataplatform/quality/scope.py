@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def fetch(expression: ibis.Table) -> list[tuple[Any, ...]]:
     """The rows of a small result.
 
-    Not `to_pyarrow`: its first call imports pandas, 0.9 CPU seconds of a process that needs none. For the same
-    reason tables made by `ibis.memtable` cannot be judged: compiled SQL does not register them.
+    Not `to_pyarrow`, which casts to the types Ibis believes the result to have and imports pandas to do so. Tables
+    made by `ibis.memtable` cannot be judged: compiled SQL does not register them.
     """
     backend = expression.get_backend()
     return fetch_sql(backend, backend.compile(expression))

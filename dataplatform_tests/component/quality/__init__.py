@@ -1,0 +1,1 @@
+"""Judging candidates on an embedded database in memory."""

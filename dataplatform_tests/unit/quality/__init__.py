@@ -1,0 +1,1 @@
+"""Judging candidates, without a database."""
