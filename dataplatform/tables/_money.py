@@ -18,8 +18,8 @@ def money_sum(amount: ir.DecimalValue, where: ir.BooleanValue | None = None) -> 
 def divide_half_up(amount: ir.DecimalValue, count: ir.IntegerValue) -> ir.DecimalValue:
     """`amount / count` to three digits, ties upwards; NULL when `count` is 0.
 
-    Engines give a decimal quotient different types and digits, so whole thousandths are divided instead: below 2**53
-    of them (nine million million pounds) the floor of their quotient is exact in a float.
+    Engines give a decimal quotient different types and digits, so whole thousandths are divided instead. Up to a
+    million million pounds the floor of their quotient is exact in a float; beyond, the cast fails.
     """
     doubled = (amount * 2000).floor().cast("int64")
     thousandths = ((doubled + count) / (count * 2).nullif(0)).floor().cast("int64")

@@ -8,8 +8,8 @@ from ibis import _
 from dataplatform.tables._keys import surrogate_key, unknown_member
 from dataplatform.tables._time import age_rank
 
-_CATALOGUE_STYLE = "^[^a-z]*[A-Z][^a-z]* [^a-z]+$"
-"""How the catalogue writes names: capitals, several words.
+_CATALOGUE_STYLE = "^[^a-z]*[A-Z]{2}[^a-z]*$"
+"""How the catalogue writes names: in capitals, and in several words.
 
 The newest text that stood on a line with a price is usable. A line without one books stock, and its text is a note
 about that (`damaged`, `?`, `check`, `amazon`): usable only when nothing else is known and it looks like a name.
@@ -20,7 +20,7 @@ def dim_product(sales_lines: ibis.Table) -> ibis.Table:
     """One row per stock code of the ledger, and the unknown member."""
     texts = _texts(sales_lines)
     age = age_rank(texts.last_sold_at, texts.last_line_number)
-    looks_named = texts.description.re_search(_CATALOGUE_STYLE)
+    looks_named = texts.description.re_search(_CATALOGUE_STYLE) & texts.description.contains(" ")
     products = texts.group_by("stock_code").aggregate(
         description=ibis.coalesce(
             texts.description.argmax(age, where=texts.is_priced),

@@ -1,0 +1,1 @@
+"""What the shipped tables make of a few rows: no lake, no Dagster, one in-memory connection per test."""
