@@ -22,6 +22,8 @@ from dataplatform.settings import CHECKOUT, PREFIX, Settings
 LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 _COMMANDS_ONLY = {"dagster-webserver", "dagster-dg-cli"}
 """Direct dependencies for the commands they bring; no module of ours imports them."""
+_OF_TABLES = {"__future__", "collections", "datetime", "functools", "ibis", "itertools", "operator", "pandas", "typing"}
+"""What a table's file may import: its language, and what only arranges values. No clock is read, no file, no network."""
 _BINDING = re.compile(r"\b(A?GPL|General Public|SSPL|BUSL|Business Source|Commons Clause)\b", re.IGNORECASE)
 
 
@@ -44,6 +46,14 @@ def _sources(*folders: str) -> list[Path]:
     return sorted(path for folder in folders for path in (CHECKOUT / folder).rglob("*.py"))
 
 
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
 def test_the_readme_gives_a_reason_for_every_dependency_and_for_nothing_else() -> None:
     section = (CHECKOUT / "README.md").read_text().split("## Dependencies")[1].split("\n## ")[0]
     rows = re.findall(r"^\| ([\w-]+) \| (.+) \|$", section, re.MULTILINE)
@@ -52,14 +62,20 @@ def test_the_readme_gives_a_reason_for_every_dependency_and_for_nothing_else() -
 
 def test_every_import_is_a_declared_dependency_and_every_dependency_is_imported() -> None:
     owners = metadata.packages_distributions()
-    imported: set[str] = set()
-    for path in _sources("dataplatform"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-            imported |= {name.split(".")[0] for name in names}
+    imported = {name.split(".")[0] for path in _sources("dataplatform") for name in _imports(path)}
     third_party = imported - set(sys.stdlib_module_names) - {"dataplatform"}
     assert {canonicalize_name(owners[name][0]) for name in third_party} == set(_direct()) - _COMMANDS_ONLY
+
+
+def test_tables_know_tables_and_columns_and_nothing_else() -> None:
+    """The import linter does not see them: their folders are no packages."""
+    strangers = {
+        path.relative_to(CHECKOUT).as_posix(): name
+        for path in _sources("dataplatform/tables")
+        for name in _imports(path)
+        if name.split(".")[0] not in _OF_TABLES and not name.startswith("dataplatform.tables")
+    }
+    assert strangers == {}
 
 
 @pytest.mark.parametrize("lock", ["requirements.txt", "requirements-dev.txt"])
