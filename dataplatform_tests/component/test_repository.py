@@ -23,7 +23,7 @@ LONGEST_FILE, LONGEST_FUNCTION = 400, 60
 _COMMANDS_ONLY = {"dagster-webserver", "dagster-dg-cli"}
 """Direct dependencies for the commands they bring; no module of ours imports them."""
 _OF_TABLES = {"__future__", "collections", "datetime", "functools", "ibis", "itertools", "operator", "pandas", "typing"}
-"""What a table's file may import: its language, and what only arranges values. No clock is read, no file, no network."""
+"""What a table's file may import: its language, and what only arranges values. No clock, file or network."""
 _BINDING = re.compile(r"\b(A?GPL|General Public|SSPL|BUSL|Business Source|Commons Clause)\b", re.IGNORECASE)
 
 
