@@ -163,7 +163,7 @@ def _make_chunk(step: _Step, partitions: Sequence[str]) -> None:
     project, contract, outcome = step.project, step.contract, step.outcome
     target = project.lake.table(contract).open_to_publish()
     if not step.rewrite:
-        _refuse_changed_contract(target)
+        refuse_changed_contract(target)
     with project.session() as session:
         candidate = step.maker(session, target, partitions)
         judged = None if candidate.rows is None else judge(project, session, target, candidate, candidate.rows)
@@ -192,7 +192,8 @@ def _preview(session: DuckDBSession, rows: ibis.Table, contract: Contract) -> li
     ]
 
 
-def _refuse_changed_contract(target: Opened) -> None:
+def refuse_changed_contract(target: Opened) -> None:
+    """Raises PermanentError, naming the command, when the contract changed in a way that asks for a rebuild."""
     published = target.state.shape
     changes = (
         [] if published is None else [c.text for c in classify(published, target.table.contract) if c.kind == "rebuild"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import click
 import typer
-from typer.core import TyperGroup
+from typer import core
 
 from dataplatform.errors import PlatformError, UnknownNameError
 
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from dataplatform.project import Project
     from dataplatform.settings import Settings
 
+core.HAS_RICH = False  # plain help loads in a third of the time, and its brackets are not escaped
 _SYSTEM_ERRORS = frozenset({errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT})
 """What the machine refuses: the folder at fault says more to people than a traceback."""
 INTERRUPTED = 130
 
 
-class Commands(TyperGroup):
+class Commands(core.TyperGroup):
     """A group whose errors are one line each. A traceback is shown for unknown errors only."""
 
     def resolve_command(
@@ -71,7 +72,7 @@ def examples(*lines: str) -> str:
 
 app = typer.Typer(
     cls=Commands,
-    rich_markup_mode=None,  # plain help loads in a third of the time
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
     no_args_is_help=True,
@@ -106,6 +107,13 @@ def options(
     """
     given = (data_dir, landing, profile, start_date, end_date, business_zone, memory_limit, tables)
     click.get_current_context().obj = dict(zip(GLOBAL, given, strict=True))
+
+
+def at_least_one(value: int | None) -> int | None:
+    """A typer callback for counts of rows."""
+    if value is not None and value < 1:
+        raise typer.BadParameter("write 1 or more")
+    return value
 
 
 def load_settings(ctx: typer.Context) -> Settings:

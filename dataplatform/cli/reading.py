@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dataplatform.cli.app import app, examples, load_settings
+from dataplatform.cli.app import app, at_least_one, examples, load_project, load_settings
 
-Table = Annotated[str, typer.Argument(metavar="TABLE", help="A table's name, alone or as layer.table.")]
+Table = Annotated[str, typer.Argument(metavar="TABLE")]
+"""A table's name, alone or as layer.table."""
 
 
 @app.command(epilog=examples("settings", "--data-dir /tmp/trial settings"))
@@ -39,3 +41,53 @@ def describe(ctx: typer.Context, table: Table) -> None:
 
     found = load_settings(ctx)
     typer.echo(describe_text(load_catalog(found.tables_dir).get(table), Lake(found.lake_dir)))
+
+
+@app.command(epilog=examples("check fact_sales", "check sales_lines --partition 2011-11-30"))
+def check(
+    ctx: typer.Context,
+    table: Table,
+    partition: Annotated[
+        str | None, typer.Option(metavar="PARTITION", help="Only this day, or month's first day.")
+    ] = None,
+) -> None:
+    """Judge what is published now by today's contract; publishes nothing, and exits 1 when a rule is broken."""
+    from dataplatform.operations.check import check_text
+    from dataplatform.operations.partitions import checked_partition
+
+    project = load_project(load_settings(ctx))
+    contract = project.catalog.get(table)
+    chosen = None if partition is None else checked_partition(project, contract, partition)
+    text, is_good = check_text(project, contract, chosen)
+    typer.echo(text)
+    raise typer.Exit(0 if is_good else 1)
+
+
+@app.command(
+    epilog=examples(
+        'query "SELECT * FROM aggregate.daily_sales ORDER BY business_date DESC LIMIT 7"',
+        'query --format csv "SELECT country, sum(net_amount) FROM aggregate.daily_country_sales GROUP BY country"',
+        'query --format parquet --output sales.parquet "FROM aggregate.daily_sales"',
+        "query \"SELECT * FROM quality.rule_results WHERE status <> 'passed'\"",
+    )
+)
+def query(
+    ctx: typer.Context,
+    sql: Annotated[str, typer.Argument(metavar="SQL")],
+    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="table, csv, json or parquet.")] = "table",
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write to a file, whole or not at all.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(callback=at_least_one, metavar="ROWS", help="Cut the answer off after so many rows.")
+    ] = None,
+) -> None:
+    """Answer a question from the lake: one statement that reads, in DuckDB's dialect.
+
+    Every table is there as layer.table, besides quarantine.TABLE and quality.rule_results.
+    """
+    from dataplatform.contracts.catalog import load_catalog
+    from dataplatform.serving.query import run_query
+    from dataplatform.serving.writers import write_answer
+
+    found = load_settings(ctx)
+    with run_query(found, load_catalog(found.tables_dir), sql, limit=limit) as answer:
+        write_answer(answer, form, output)

@@ -20,13 +20,14 @@ def init(ctx: typer.Context) -> None:
 @app.command(epilog=examples("up", "up --port 8080"))
 def up(
     ctx: typer.Context,
-    port: Annotated[int, typer.Option(help="Where the UI listens, on this machine only.", min=1, max=65535)] = 3000,
+    port: Annotated[int, typer.Option(metavar="PORT", help="Where the UI listens, on this machine only.")] = 3000,
 ) -> None:
     """Start Dagster's UI, daemon and code server on the settings in force; Ctrl-C stops them all."""
     from dataplatform.operations.instance import ensure_instance
-    from dataplatform.operations.serve import HOST, serve
+    from dataplatform.operations.serve import HOST, refuse_taken, serve
 
     settings = load_settings(ctx)
+    refuse_taken(port)
     ensure_instance(settings)
     typer.echo(f"the UI will answer at http://{HOST}:{port}; Ctrl-C stops everything")
     try:
@@ -46,12 +47,15 @@ def up(
 )
 def new_table(
     ctx: typer.Context,
-    layer: Annotated[str, typer.Argument(metavar="LAYER", help="raw, cleaned, dimensional or aggregate.")],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="As docs/naming.md says.")],
+    layer: Annotated[str, typer.Argument(metavar="LAYER")],
+    name: Annotated[str, typer.Argument(metavar="NAME")],
     sql: Annotated[bool, typer.Option("--sql", help="Write the table as a .sql file.")] = False,
     pandas: Annotated[bool, typer.Option("--pandas", help="Write the table as a function on pandas frames.")] = False,
 ) -> None:
-    """Write the contract and the function of a new table, ready to edit; they build as they stand."""
+    """Write the contract and the function of a new table, ready to edit; they build as they stand.
+
+    LAYER is raw, cleaned, dimensional or aggregate; NAME follows docs/naming.md.
+    """
     from dataplatform.operations import scaffold
 
     if sql and pandas:

@@ -33,10 +33,8 @@ _PAUSE = 0.1
 def serve(settings: Settings, port: int, command: list[str] | None = None) -> None:
     """Runs until it is interrupted (KeyboardInterrupt, also for SIGTERM and SIGHUP), then stops everything.
 
-    `command` is what is started, Dagster's own by default. Raises PermanentError when the port is taken, and
-    TransientError when the services end by themselves.
+    `command` is what is started, Dagster's own by default. Raises TransientError when the services end by themselves.
     """
-    _refuse_taken(port)
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
         command or dagster_command(port),
         cwd=settings.dagster_home,  # Dagster lets a .env of the working folder override the environment
@@ -71,13 +69,15 @@ def environment(settings: Settings) -> dict[str, str]:
     return {**variables, "DAGSTER_HOME": str(settings.dagster_home), "PYTHONPATH": path}
 
 
-def _refuse_taken(port: int) -> None:
+def refuse_taken(port: int) -> None:
+    """Raises PermanentError when nothing can listen on the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
-        except OSError as error:
-            raise PermanentError(f"port {port} cannot be used: {error.strerror}; choose another with --port") from error
+        except (OSError, OverflowError) as error:  # overflow: no port has such a number
+            reason = getattr(error, "strerror", None) or str(error).removeprefix("bind(): ")
+            raise PermanentError(f"port {port} cannot be used: {reason}; choose another with --port") from error
 
 
 @contextlib.contextmanager

@@ -87,13 +87,18 @@ def test_services_that_end_by_themselves_are_an_error(tmp_path: Path) -> None:
         serve.serve(settings, free_port(), [sys.executable, "-c", "raise SystemExit(3)"])
 
 
-def test_a_taken_port_is_refused_before_anything_starts(tmp_path: Path) -> None:
+def test_a_taken_port_is_refused() -> None:
     with socket.socket() as taken:
         taken.bind((serve.HOST, 0))
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(PermanentError, match=f"port {port} cannot be used: Address already in use; choose another"):
-            serve.serve(Settings.load(data_dir=tmp_path), port)
+            serve.refuse_taken(port)
+
+
+def test_a_number_that_is_no_port_is_refused() -> None:
+    with pytest.raises(PermanentError, match="port 99999 cannot be used: port must be 0-65535"):
+        serve.refuse_taken(99999)
 
 
 def test_services_read_the_settings_in_force_from_their_environment(tmp_path: Path) -> None:

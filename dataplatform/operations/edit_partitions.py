@@ -1,0 +1,79 @@
+"""Emptying partitions on purpose: the one way in which published rows go away without others in their place."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from dataplatform.assets.slices import EMPTY, refuse_changed_contract
+from dataplatform.contracts.changes import shape
+from dataplatform.contracts.model import Contract
+from dataplatform.contracts.schema import arrow_schema
+from dataplatform.errors import PermanentError
+from dataplatform.lake.records import Record, Slice, write_record
+from dataplatform.operations.text import count
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from dataplatform.project import Project
+
+
+def published_slice(project: Project, contract: Contract, partition: str) -> Slice:
+    """What is published of one partition. Raises PermanentError when nothing is."""
+    entry = project.lake.table(contract).open().state.slices.get(partition)
+    if entry is None:
+        raise PermanentError(f"{contract.full_name} {partition} was never published; there is nothing to empty")
+    return entry
+
+
+def delete_plan(project: Project, contract: Contract, partition: str) -> str:
+    """What `empty_slices` would do to the partition, in words. Raises PermanentError when nothing is published."""
+    entry = published_slice(project, contract, partition)
+    readers = ", ".join(project.catalog.descendants(contract.name)) or "nothing"
+    return (
+        f"{contract.full_name} {partition} would be left without rows ({count(entry.rows, 'row')} now), until what it "
+        f"is made from changes; stale after that: {readers}"
+    )
+
+
+def empty_slices(project: Project, contract: Contract, partitions: Sequence[str], instance: dg.DagsterInstance) -> int:
+    """Publishes `partitions` without rows, in one commit, and tells Dagster; returns the Delta version.
+
+    What was read for them stays recorded, and code, contract and settings count as today's: nothing makes the rows
+    again until one of these changes. Raises PermanentError for a partition that was never published.
+    """
+    import pyarrow as pa
+
+    from dataplatform.operations.reconcile import reconcile_events
+
+    before = {partition: published_slice(project, contract, partition) for partition in partitions}
+    table = project.lake.table(contract)
+    target = table.open_to_publish()
+    refuse_changed_contract(target)
+    run_id = f"delete-partition-{uuid.uuid4()}"
+    nothing = pa.RecordBatchReader.from_batches(arrow_schema(contract), [])
+    version = table.publish(target, nothing, partitions, run_id=run_id, keys=project.keys(contract))
+    slices = {
+        partition: replace(
+            entry,
+            revision=EMPTY,
+            rows=0,
+            version=version,
+            sequence=time.time_ns(),
+            run_id=run_id,
+            published_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            code=project.code_of(contract),
+            contract=project.contract_of(contract),
+            settings=project.settings_of(contract),
+            based_on=None,
+        )
+        for partition, entry in before.items()
+    }
+    write_record(table.folder, Record(target.housekeeping | {version}, slices, shape(contract)))
+    reconcile_events(project, instance)
+    return version
