@@ -1,0 +1,1 @@
+"""The promises of the shipped tables, kept and broken."""
