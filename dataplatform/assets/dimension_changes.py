@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from dataplatform.engines.duckdb import DuckDBSession
     from dataplatform.lake.table import Opened
 
-LIMIT = 20_000
+LIMIT = 5_000
 """More differing rows than this are not listed: every reader is then concerned."""
 FIRST_DAY, OPEN_END = "1900-01-01", "9999-12-31"
+EVERY_COLUMN = ("*",)
 Member = tuple[str, int | None, str, str, tuple[str, ...]]
 
 
@@ -63,11 +64,11 @@ def _differences(
     natural, key = str(row[identity.id]), row[identity.key]
     start, end = _interval(row, identity)
     if before is None or after is None:
-        return [(natural, key, start, end, columns)]
+        return [(natural, key, start, end, EVERY_COLUMN)]
     found: list[Member] = []
     old_end, new_end = _interval(before, identity)[1], end
     if old_end != new_end:
-        found.append((natural, key, min(old_end, new_end), max(old_end, new_end), columns))
+        found.append((natural, key, min(old_end, new_end), max(old_end, new_end), EVERY_COLUMN))
     changed = tuple(c for c in columns if before[c] != after[c] and c != identity.valid_to)
     if changed:
         found.append((natural, key, start, end, changed))

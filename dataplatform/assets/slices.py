@@ -227,7 +227,7 @@ def _publish(
     changed = [p for p in good if rewrite or p not in before or before[p].revision != revisions[p][1]]
     version, changes = target.version, []
     if changed:
-        if contract.dimension is not None and not rewrite:
+        if contract.dimension is not None and before and not rewrite:
             changes = [change_set(session, target, judged.good, contract, contract.dimension, revisions[good[0]][1])]
         rows = judged.good
         if len(changed) < len(good):

@@ -40,7 +40,7 @@ class DuckDBSession:
 
         self._backend: Backend = ibis.duckdb.connect()
         self._names = (f"_dp_{number}" for number in itertools.count(1))
-        settings = {"TimeZone": "UTC", "memory_limit": memory_limit, "preserve_insertion_order": False}
+        settings = {"TimeZone": "UTC", "memory_limit": memory_limit, "preserve_insertion_order": True}
         if spill is not None:
             settings["temp_directory"] = str(spill)
         if threads is not None:

@@ -128,7 +128,8 @@ def _put(folder: Path, record: Record) -> None:
     name = f"{max(record.versions, default=0):020d}-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
     partial = folder / f"{name}.partial"
     with partial.open("w", encoding="utf-8") as file:
-        json.dump(content, file, separators=(",", ":"), sort_keys=True)
+        # in one piece: `json.dump` encodes in Python, ten times slower
+        file.write(json.dumps(content, separators=(",", ":"), sort_keys=True))
         file.flush()
         os.fsync(file.fileno())
     partial.rename(folder / f"{name}.json")

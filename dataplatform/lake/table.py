@@ -176,7 +176,7 @@ class LakeTable:
                 commit_properties=CommitProperties(
                     custom_metadata={_RUN: run_id, _SLICES: json.dumps(list(partitions))}, max_commit_retries=retries
                 ),
-                writer_properties=WriterProperties(compression="ZSTD", compression_level=3),
+                writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
                 **options,
             )
         except CommitFailedError as error:

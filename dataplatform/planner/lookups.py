@@ -61,7 +61,7 @@ def _members(changes: Sequence[ChangeSet], identity: Dimension, references: str,
         if change.members is None:
             return None
         for natural, key, start, end, columns in change.members:
-            if uses & set(columns):
+            if "*" in columns or uses & set(columns):
                 found.add((str(key) if references == identity.key else natural, start, end))
     return sorted(found)
 

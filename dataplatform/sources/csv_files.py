@@ -67,7 +67,7 @@ def _parsed_by_arrow(text: str, delimiter: str, header: tuple[str, ...], body: i
 
     empty = _past(_BLANK_LINES, text, body) == len(text)
     # Arrow closes a quoted field at the end of the file and reads "ab"c as abc: quoting is checked before
-    if empty or "\0" in text or not _sound_quoting(delimiter).fullmatch(text):
+    if empty or "\0" in text or not _sound_quoting(delimiter).fullmatch(_lines_with_quotes(text)):
         return None
     try:
         cells = pa_csv.read_csv(
@@ -82,6 +82,11 @@ def _parsed_by_arrow(text: str, delimiter: str, header: tuple[str, ...], body: i
         return None
     numbers = pa.array(range(1, len(cells) + 1), pa.int32())
     return Records(header, cells, numbers, _rejected([]))
+
+
+def _lines_with_quotes(text: str) -> str:
+    """The lines that can break the quoting. Lines without a quote leave it as it is, inside a field or between two."""
+    return text if "\r" in text else "\n".join(line for line in text.split("\n") if '"' in line)
 
 
 def _parsed_one_by_one(text: str, delimiter: str, header: tuple[str, ...], body: int) -> Records:
