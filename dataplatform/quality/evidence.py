@@ -59,13 +59,13 @@ def blocked_rows(
             rows = _add(rows, test.breaks & rows[HOLDER].isin(sorted(partitions)), test.reason)
     good = frozenset(scope.partitions) - frozenset(failed)
     for rule in scope.contract.rules_of(RuleKind.KEYS, RuleKind.RELATIONSHIPS):
-        if partitions := broken.get(rule.name):
+        if rule.name in broken:
             if rule.kind is RuleKind.KEYS:
                 marks = clashing_keys(scope, published, rule, good, context.rest)
             else:
                 hit = published.semi_join(orphans(rule, published, context.related), rule.columns[0])
                 marks = hit.select(*rule.columns, **{HOLDER: scope.partition_of(hit)}).distinct()
-            rows = _marked(rows, marks.filter(marks[HOLDER].isin(sorted(partitions))), rule)
+            rows = _marked(rows, marks, rule)
     return _capped(scope, rows.filter(rows[REASONS].length() > 0))
 
 

@@ -123,6 +123,15 @@ def test_the_old_rows_of_a_failed_day_hold_their_keys() -> None:
     assert {(row["id"], str(row["day"])) for row in rows_of(judged.blocked)} == {(1, D1), (2, D2)}
 
 
+def test_a_day_that_failed_stays_failed_when_the_day_it_clashed_with_fails_too() -> None:
+    bench = Bench(published=rows(d2=[5]))
+
+    judged = bench.audit(ID, rows(d1=[5, 1], d2=[1], d3=[1]), (D1, D2, D3))
+
+    assert judged.failed == (D1, D2, D3)
+    assert all(verdict.problems[0].startswith("primary_key") for verdict in judged.verdicts.values())
+
+
 def test_a_failed_day_does_not_clash_with_its_own_old_rows() -> None:
     bench = Bench(published=rows(d1=[1, 2]))
 
@@ -142,6 +151,19 @@ def test_keys_of_quarantined_rows_do_not_count() -> None:
     assert judged.passed == (D1,)
     assert [(str(row["day"]), row["_reasons"]) for row in rows_of(judged.quarantined)] == [
         (D1, ["quantity:required: NULL"])
+    ]
+
+
+def test_a_quarantined_row_is_no_evidence_for_a_key() -> None:
+    cleaned = replace(ID, layer=Layer.CLEANED, rules=(*ID.rules, rule("quantity:required", "required", "quantity")))
+    twice = {"day": D1, "id": 1, "quantity": 5}
+
+    judged = Bench().audit(cleaned, [twice, twice, {"day": D1, "id": 1}])
+
+    assert sorted(row["_reasons"] for row in rows_of(judged.blocked)) == [
+        ["primary_key: 1"],
+        ["primary_key: 1"],
+        ["quantity:required: NULL"],
     ]
 
 
