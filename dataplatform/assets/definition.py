@@ -118,7 +118,8 @@ def _mapping(contract: Contract, upstream: Contract, inputs: Sequence[Input]) ->
         return dg.AllPartitionMapping()
     starts = [-1 if w.kind == "previous" else -w.back for w in windows]
     ends = [-1 if w.kind == "previous" else w.ahead for w in windows]
-    return dg.TimeWindowPartitionMapping(start_offset=min(starts), end_offset=max(ends))
+    # windows are cut where the platform's days end: the last month may have no days after the end date
+    return dg.TimeWindowPartitionMapping(min(starts), max(ends), allow_nonexistent_upstream_partitions=True)
 
 
 def _asset(

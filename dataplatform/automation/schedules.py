@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 SCHEDULED = "dataplatform/scheduled"
+WHOLE_GRAPH = "__ASSET_JOB"
+"""Dagster's own job over all assets. A job of ours could not hold daily and monthly tables at once."""
 _AT_WORK = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -26,13 +28,12 @@ _AT_WORK = [
 
 def build_schedules(project: Project) -> list[dg.ScheduleDefinition]:
     """`keep_current`: every ten minutes, the next wave of what is stale, unless one is still at work."""
-    job = dg.define_asset_job("keep_current", selection=dg.AssetSelection.all(), executor_def=dg.in_process_executor)
 
     @dg.schedule(
         name="keep_current",
         cron_schedule="*/10 * * * *",
         execution_timezone=project.settings.business_zone,
-        target=job,
+        job_name=WHOLE_GRAPH,
         description="Requests the planner's next wave of stale slices.",
     )
     def keep_current(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
