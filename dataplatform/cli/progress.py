@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from dataplatform.planner.waves import Wave
 
 
+_NAMED = 4
+
+
 @contextmanager
 def progress() -> Iterator[RunReporter]:
     """A reporter for the place where the output goes."""
@@ -39,8 +42,9 @@ def progress() -> Iterator[RunReporter]:
 
 
 def wave_line(wave: Wave) -> str:
-    """`2011-01-01..2011-01-31: raw_orders, orders`."""
-    return f"{f'{wave.title}: ' if wave.title else ''}{', '.join(wave.tables)}"
+    """`2011-01-01..2011-01-31: raw_orders, orders`, or the number of tables where there are many."""
+    names = ", ".join(wave.tables) if len(wave.tables) <= _NAMED else count(len(wave.tables), "table")
+    return f"{wave.title}: {names}" if wave.title else names
 
 
 def outcome_line(outcome: Outcome) -> str:

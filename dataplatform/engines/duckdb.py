@@ -41,6 +41,7 @@ class DuckDBSession:
         self._backend: Backend = ibis.duckdb.connect()
         self._names = (f"_dp_{number}" for number in itertools.count(1))
         settings = {"TimeZone": "UTC", "memory_limit": memory_limit, "preserve_insertion_order": True}
+        settings["enable_progress_bar"] = False  # DuckDB draws it on standard output, terminal or not
         if spill is not None:
             settings["temp_directory"] = str(spill)
         if threads is not None:

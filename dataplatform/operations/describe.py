@@ -67,7 +67,7 @@ def _sections(contract: Contract, slices: Mapping[str, Slice]) -> Iterator[str]:
 
 
 def _facts(contract: Contract) -> Iterator[tuple[str, str]]:
-    yield "one row", contract.grain_text
+    yield "grain", contract.grain_text
     yield "key", ", ".join(contract.primary_key)
     stored = "" if contract.physical == "partitioned" else ", stored in one piece"
     yield "slices", f"by {contract.grain} of {contract.partition_column}{stored}" if contract.is_partitioned else "one"

@@ -24,7 +24,7 @@ _MOST = 12
 
 def summary_text(project: Project, summary: RunSummary) -> str:
     """The summary of a run; one line (and what is in the way) when there was nothing to do."""
-    troubles = [*_listed("failed", summary.failed), *_listed("warning", summary.warnings)]
+    troubles = [*_listed("failed", summary.failed), *_listed("warning", _beside_rules(project, summary))]
     if not summary.waves:
         idle = [] if summary.failed else ["nothing to do: every table is up to date"]
         return "\n".join([*idle, *_repaired(summary), *troubles])
@@ -32,6 +32,17 @@ def summary_text(project: Project, summary: RunSummary) -> str:
     parts = ["\n".join(lines) for section in sections if (lines := list(section(project, summary)))]
     ending = [*_repaired(summary), *troubles, *_next(project, summary)]
     return "\n\n".join([*parts, "\n".join(ending)])
+
+
+def _beside_rules(project: Project, summary: RunSummary) -> list[str]:
+    """The warnings that are not a rule's: those are counted, rule by rule, under Quality."""
+    rules = {
+        f"{project.catalog.get(outcome.table).full_name} {result.partition}: {result}"
+        for outcome in summary.outcomes
+        for result in outcome.results
+        if not result.passed
+    }
+    return [warning for warning in summary.warnings if warning not in rules]
 
 
 def _listed(word: str, lines: list[str]) -> Iterator[str]:

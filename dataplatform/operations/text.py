@@ -34,7 +34,7 @@ def count(number: int, word: str) -> str:
 def ranges(partitions: Collection[str], keys: Sequence[str], most: int = 4) -> str:
     """Partitions as ranges of neighbours among `keys` (all partitions in order): `2011-01-04..2011-01-07, …`.
 
-    Nothing for an unpartitioned table; at most `most` ranges are spelled out.
+    Nothing for an unpartitioned table; of more than `most` ranges only the ends are told.
     """
     if set(partitions) <= {WHOLE}:
         return ""
@@ -47,9 +47,9 @@ def ranges(partitions: Collection[str], keys: Sequence[str], most: int = 4) -> s
             else:
                 found.append([key])
         previous = key
-    shown = [run[0] if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in found]
-    rest = sum(len(run) for run in found[most:])
-    return ", ".join(shown[:most]) + (f" and {rest:,} more" if rest else "")
+    if len(found) > most:
+        return f"{found[0][0]}..{found[-1][-1]}, with gaps"
+    return ", ".join(run[0] if len(run) == 1 else f"{run[0]}..{run[-1]}" for run in found)
 
 
 def _cell(value: object) -> str:

@@ -89,6 +89,7 @@ def run_query(settings: Settings, catalog: Catalog, sql: str, *, limit: int | No
 def _close_off(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     options: dict[str, object] = {
         "TimeZone": "UTC",
+        "enable_progress_bar": False,  # it would be drawn into the answer
         "memory_limit": settings.memory_limit,
         "temp_directory": str(settings.tmp_dir),
         "python_enable_replacements": False,

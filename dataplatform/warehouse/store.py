@@ -142,6 +142,7 @@ class Warehouse:
         settings.tmp_dir.mkdir(parents=True, exist_ok=True)
         options = {
             "TimeZone": "UTC",
+            "enable_progress_bar": False,
             "memory_limit": settings.memory_limit,
             "temp_directory": str(settings.tmp_dir),
             "preserve_insertion_order": False,
