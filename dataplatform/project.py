@@ -89,7 +89,12 @@ class Project:
         return "" if function is None else function.fingerprint
 
     def contract_of(self, contract: Contract) -> str:
-        return fingerprint(contract)
+        """Fingerprint of what the contract decides about the data."""
+        return self._contracts[contract.name]
+
+    @cached_property
+    def _contracts(self) -> Mapping[str, str]:
+        return {contract.name: fingerprint(contract) for contract in self.catalog}
 
     def version_of(self, contract: Contract) -> str:
         """Code, contract and settings in one short text: Dagster's code version of the asset."""

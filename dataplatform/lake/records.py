@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ class ChangeSet:
     members: tuple[tuple[str, int | None, str, str, tuple[str, ...]], ...] | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class State:
     """The published state of one table: newest slice per partition, its shape, and its recent change sets."""
 
@@ -75,7 +76,7 @@ class State:
     changes: Sequence[ChangeSet] = ()
     recorded_versions: frozenset[int] = frozenset()
 
-    @property
+    @cached_property
     def revisions(self) -> dict[str, str]:
         return {partition: slice_.revision for partition, slice_ in self.slices.items()}
 
