@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import re
 import sys
 from pathlib import Path
 
@@ -24,8 +23,8 @@ def scale_landing(source: Path, target: Path, factor: int) -> None:
         strings = csv.ConvertOptions(column_types=dict.fromkeys(_header(path), pa.string()), strings_can_be_null=False)
         day = csv.read_csv(path, convert_options=strings, parse_options=csv.ParseOptions(newlines_in_values=True))
         copies = pa.concat_tables([_shift(day, number) for number in range(factor)])
-        with pa.CompressedOutputStream(str(target / path.name), "gzip") as stream:
-            csv.write_csv(copies, stream)
+        with gzip.open(target / path.name, "wb", compresslevel=1) as stream:
+            csv.write_csv(copies, stream, csv.WriteOptions(quoting_style="needed"))
 
 
 def _header(path: Path) -> list[str]:
@@ -36,16 +35,16 @@ def _header(path: Path) -> list[str]:
 def _shift(day: pa.Table, number: int) -> pa.Table:
     if number == 0:
         return day
-    invoices = [_shift_invoice(text, number) for text in day["Invoice"].to_pylist()]
-    customers = [str(int(c) + number * CUSTOMER_STEP) if c else "" for c in day["CustomerID"].to_pylist()]
+    parts = pc.extract_regex(day["Invoice"], r"^(?P<letter>[A-Z]?)(?P<digits>\d+)$").combine_chunks()
+    shifted = pc.add(pc.cast(pc.struct_field(parts, "digits"), pa.int64()), number * INVOICE_STEP)
+    letter = pc.struct_field(parts, "letter")
+    invoices = pc.binary_join_element_wise(letter, pc.cast(shifted, pa.string()), "")
+    known = pc.replace_with_mask(day["CustomerID"].combine_chunks(), pc.equal(day["CustomerID"], "").combine_chunks(), "0")
+    moved = pc.cast(pc.add(pc.cast(known, pa.int64()), number * CUSTOMER_STEP), pa.string())
+    customers = pc.if_else(pc.equal(day["CustomerID"], "").combine_chunks(), "", moved)
     for name, values in (("Invoice", invoices), ("CustomerID", customers)):
-        day = day.set_column(day.schema.get_field_index(name), name, pc.cast(pa.array(values), pa.string()))
+        day = day.set_column(day.schema.get_field_index(name), name, pa.chunked_array([values]))
     return day
-
-
-def _shift_invoice(text: str, number: int) -> str:
-    match = re.fullmatch(r"([A-Z]?)(\d+)", text)
-    return text if match is None else f"{match[1]}{int(match[2]) + number * INVOICE_STEP}"
 
 
 if __name__ == "__main__":
