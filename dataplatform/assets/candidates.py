@@ -15,7 +15,7 @@ from dataplatform.engines.duckdb import names_must_equal
 from dataplatform.engines.frames import from_frame, to_frame
 from dataplatform.engines.session import ROW_ERRORS
 from dataplatform.errors import ShapeError
-from dataplatform.planner.windows import partitions_read, revisions_read
+from dataplatform.planner.windows import partitions_read, required, revisions_read
 from dataplatform.quality.results import RuleResult
 
 if TYPE_CHECKING:
@@ -78,8 +78,9 @@ def from_function(project: Project, session: DuckDBSession, contract: Contract, 
     for partition in partitions:
         for wanted in contract.inputs:
             read = windows[partition][wanted.parameter]
-            needed = wanted.window.kind in ("same", "all") and read
-            if needed and not any(p in opened[wanted.table].state.slices for p in read):
+            there = {p for p in read if p in opened[wanted.table].state.slices}
+            nothing = wanted.window.kind in ("same", "all") and read and not there
+            if nothing or not required(wanted, partition, read) <= there:
                 left[partition] = f"{wanted.table} is not published for it"
     made = tuple(p for p in partitions if p not in left)
     if not made:

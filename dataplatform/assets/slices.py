@@ -17,6 +17,7 @@ from dataplatform.assets.candidates import Candidate
 from dataplatform.assets.dimension_changes import change_set
 from dataplatform.assets.judging import Maker, delivered_or_made, judge
 from dataplatform.contracts.changes import classify, shape
+from dataplatform.contracts.functions import SLICE_DAY
 from dataplatform.contracts.model import Contract
 from dataplatform.errors import OvertakenError, PermanentError
 from dataplatform.lake.platform_tables import PlatformTables
@@ -112,8 +113,10 @@ def make_slices(
 
 
 def _chunks(project: Project, contract: Contract, partitions: Sequence[str]) -> Iterator[list[str]]:
-    """Splits a range so that no chunk stages many more than CHUNK_ROWS; neighbour windows go one by one."""
-    if any(wanted.window.kind in ("before", "previous", "range") for wanted in contract.inputs):
+    """Splits a range so that no chunk stages many more than CHUNK_ROWS; what depends on the slice goes one by one."""
+    function = project.functions.get(contract.name)
+    by_slice = function is not None and SLICE_DAY in function.settings
+    if by_slice or any(wanted.window.kind in ("before", "previous", "range") for wanted in contract.inputs):
         yield from ([partition] for partition in partitions)
         return
     weights = _expected_rows(project, contract, partitions)

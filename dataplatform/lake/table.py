@@ -79,11 +79,11 @@ class Opened:
         )
 
     def files_of(self, partitions: Collection[str] | None) -> list[DataFile]:
-        """The files that may hold rows of `partitions` (all files when None)."""
+        """The files that may hold rows of `partitions` (all files when None, none when there are no partitions)."""
         if partitions is None:
             return list(self.files)
         wanted = frozenset(partitions)
-        return [file for file in self.files if file.partition is None or file.partition in wanted]
+        return [file for file in self.files if wanted and (file.partition is None or file.partition in wanted)]
 
     def dataset(self) -> ds.Dataset:
         """This version as an Arrow dataset: right in every case, also on object stores."""

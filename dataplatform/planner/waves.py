@@ -2,7 +2,8 @@
 
 A run has one partition range, so a wave is a range of one grain with the unpartitioned tables that belong to it.
 A table joins the wave of what it reads when it must be made anyway; when that depends on what the others turn out
-to publish, it waits for the next plan.
+to publish, it waits for the next plan. A table that reads its own past goes on to the end of its range: what was
+corrected early usually changes all that follows, and a wave for each partition costs more than making it again.
 """
 
 from __future__ import annotations
@@ -56,16 +57,17 @@ def next_wave(project: Project, plan: Plan) -> Wave | None:
             continue
         wanted = partitions if contract.is_partitioned else (WHOLE,)
         group = [slices[p] for p in wanted if p in slices]
-        if len(group) == len(wanted) and all(_may_join(s, table, taken) for s in group):
+        if len(group) == len(wanted) and all(_may_join(s, table, wanted, taken) for s in group):
             tables.append(table)
             taken |= {(table, s.partition) for s in group}
     return Wave(tuple(tables), grain, partitions)
 
 
-def _may_join(slice_: StaleSlice, table: str, taken: set[SliceName]) -> bool:
-    own = {name for name in slice_.after if name[0] == table}  # earlier partitions of itself: made in order
-    pending = slice_.after - own
-    return pending <= taken and (slice_.certain or not slice_.after)
+def _may_join(slice_: StaleSlice, table: str, partitions: Sequence[str], taken: set[SliceName]) -> bool:
+    own = {name for name in slice_.after if name[0] == table}
+    others = slice_.after - own
+    in_order = own <= {(table, partition) for partition in partitions}  # earlier ones of itself, made before it
+    return in_order and others <= taken and (slice_.certain or not others)
 
 
 def _start(project: Project, plan: Plan) -> tuple[Grain, tuple[str, ...]] | None:
@@ -76,7 +78,10 @@ def _start(project: Project, plan: Plan) -> tuple[Grain, tuple[str, ...]] | None
     found: tuple[Grain, tuple[str, ...]] | None = None
     for table, slices in plan.stale.items():
         contract = project.catalog.get(table)
-        ready = {p for p, s in slices.items() if all(name[0] == table for name in s.after)}
+        ready: set[str] = set()
+        for partition, slice_ in slices.items():  # in order: a slice may wait for earlier ones of its own table
+            if slice_.after <= {(table, p) for p in ready}:
+                ready.add(partition)
         if not ready:
             continue
         if contract.is_partitioned:
