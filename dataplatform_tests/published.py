@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from dataplatform.contracts.catalog import Catalog
 from dataplatform.contracts.changes import shape
 from dataplatform.contracts.model import WHOLE
 from dataplatform.contracts.schema import arrow_schema
@@ -24,19 +25,51 @@ DAYS = [f"2011-01-{day:02d}" for day in range(1, 11)]
 Row = Mapping[str, Any]
 
 
-class PublishedLake:
+class HandPublished:
+    """A project whose tables nobody computes: rows are published as they are given."""
+
+    def __init__(self, settings: Settings, catalog: Catalog) -> None:
+        self.settings = settings
+        self.project = self.with_tables(catalog)
+        self._sequence = itertools.count(1)
+
+    def with_tables(self, catalog: Catalog) -> Project:
+        """The project with these contracts; nothing is bound, so functions need not make sense."""
+        return Project(self.settings, catalog, {}, {}, self.settings.last_date())
+
+    def publish(
+        self, table: str, rows: Sequence[Row], partitions: Sequence[str] = (WHOLE,), *, recorded: bool = True
+    ) -> int:
+        """Replaces `partitions` by `rows`; returns the Delta version. Without its record, as after a crash."""
+        contract = self.project.catalog.get(table)
+        lake_table = self.project.lake.table(contract)
+        opened = lake_table.open_to_publish()
+        data = pa.Table.from_pylist([dict(row) for row in rows], schema=arrow_schema(contract))
+        version = lake_table.publish(
+            opened, data.to_reader(), partitions, run_id=f"run-{table}", keys=self.project.keys(contract)
+        )
+        if not recorded:
+            return version
+        column = contract.partition_column
+        slices = {
+            p: self._slice([r for r in rows if column is None or str(r[column]) == p], version) for p in partitions
+        }
+        write_record(lake_table.folder, Record(frozenset({version}), slices, shape(contract)))
+        return version
+
+    def _slice(self, rows: Sequence[Row], version: int) -> Slice:
+        revision = hashlib.sha256(repr(sorted(map(repr, rows))).encode()).hexdigest()[:12] if rows else "0-0"
+        return Slice(
+            revision=revision, rows=len(rows), quarantined=0, version=version, sequence=next(self._sequence),
+            run_id=f"run-{version}", published_at="2011-02-01T06:00:00+00:00", code="c", contract="k", settings={},
+        )  # fmt: skip
+
+
+class PublishedLake(HandPublished):
     """Three served tables of ten days: `dim_customer` (whole), `fact_sales` and `daily_sales` (by day)."""
 
     def __init__(self, folder: Path) -> None:
         self.factory = TableFactory(folder)
-        self.settings = Settings.load(
-            data_dir=folder / "data",
-            landing=folder / "landing",
-            tables=self.factory.tables_dir,
-            start_date=date.fromisoformat(DAYS[0]),
-            end_date=date.fromisoformat(DAYS[-1]),
-        )
-        self._sequence = itertools.count(1)
         self.factory.add(
             "raw", "raw_sales", {"line": "VARCHAR", "business_date": "DATE partitioned"}, partitioning="day"
         )
@@ -68,38 +101,18 @@ class PublishedLake:
             partitioning="day",
             custom={"physical": "none"},
         )
-        self.project = self.load()
+        settings = Settings.load(
+            data_dir=folder / "data",
+            landing=folder / "landing",
+            tables=self.factory.tables_dir,
+            start_date=date.fromisoformat(DAYS[0]),
+            end_date=date.fromisoformat(DAYS[-1]),
+        )
+        super().__init__(settings, self.factory.catalog())
 
     def load(self) -> Project:
-        """The project with the contracts as they are now; nothing is bound, so functions need not make sense."""
-        return Project(self.settings, self.factory.catalog(), {}, {}, date.fromisoformat(DAYS[-1]))
-
-    def publish(
-        self, table: str, rows: Sequence[Row], partitions: Sequence[str] = (WHOLE,), *, recorded: bool = True
-    ) -> int:
-        """Replaces `partitions` by `rows`; returns the Delta version. Without its record, as after a crash."""
-        contract = self.project.catalog.get(table)
-        lake_table = self.project.lake.table(contract)
-        opened = lake_table.open_to_publish()
-        data = pa.Table.from_pylist([dict(row) for row in rows], schema=arrow_schema(contract))
-        version = lake_table.publish(
-            opened, data.to_reader(), partitions, run_id=f"run-{table}", keys=self.project.keys(contract)
-        )
-        if not recorded:
-            return version
-        column = contract.partition_column
-        slices = {
-            p: self._slice([r for r in rows if column is None or str(r[column]) == p], version) for p in partitions
-        }
-        write_record(lake_table.folder, Record(frozenset({version}), slices, shape(contract)))
-        return version
-
-    def _slice(self, rows: Sequence[Row], version: int) -> Slice:
-        revision = hashlib.sha256(repr(sorted(map(repr, rows))).encode()).hexdigest()[:12] if rows else "0-0"
-        return Slice(
-            revision=revision, rows=len(rows), quarantined=0, version=version, sequence=next(self._sequence),
-            run_id=f"run-{version}", published_at="2011-02-01T06:00:00+00:00", code="c", contract="k", settings={},
-        )  # fmt: skip
+        """The project with the contracts as they are now."""
+        return self.with_tables(self.factory.catalog())
 
     def customers(self, *countries: str) -> None:
         rows = [

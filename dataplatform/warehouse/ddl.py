@@ -8,10 +8,10 @@ from dataplatform.contracts.model import Column, Contract, Severity
 from dataplatform.engines.duckdb import quote
 
 
-def create_sql(contract: Contract) -> list[str]:
-    """The statements that make the table, empty, in place of the one there may be."""
+def create_sql(contract: Contract, *, enforced: bool = True) -> list[str]:
+    """The statements that make the table, empty, in place of the one there may be; its constraints can be left out."""
     table = qualified(contract)
-    present = _never_null(contract)
+    present = _never_null(contract) if enforced else frozenset()
     lines = [f"{quote(c.name)} {c.type.duckdb}{' NOT NULL' if c.name in present else ''}" for c in contract.columns]
     if _keyed(contract, present):
         lines.append(f"PRIMARY KEY ({', '.join(map(quote, contract.primary_key))})")

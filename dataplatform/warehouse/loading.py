@@ -6,7 +6,7 @@ committed. Where the file comes from, and how it becomes the current one, is not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -56,12 +56,31 @@ class OtherRowsError(PermanentError):
     """A filled file does not hold as many rows as the lake."""
 
 
+class BrokenConstraintError(PermanentError):
+    """Rows of `table` that were published under an older contract break a constraint of today's."""
+
+    def __init__(self, table: str, reason: str) -> None:
+        super().__init__(f"{table}: {reason}")
+        self.table = table
+
+
 def fill(
-    connection: duckdb.DuckDBPyConnection, served: Sequence[Served], changes: Sequence[Change], now: datetime
+    connection: duckdb.DuckDBPyConnection,
+    served: Sequence[Served],
+    changes: Sequence[Change],
+    now: datetime,
+    unconstrained: Collection[str] = (),
 ) -> tuple[TableLoad, ...]:
-    """Applies `changes` and counts every table. Raises OtherRowsError when a count is not the lake's."""
+    """Applies `changes` and counts every table; `unconstrained` tables are made without their constraints.
+
+    Raises BrokenConstraintError, and OtherRowsError when a count is not the lake's.
+    """
     connection.execute(_PLATFORM_SQL)
-    rows = {change.served.contract.full_name: _load(connection, change) for change in changes}
+    rows = {
+        name: _load(connection, change, enforced=name not in unconstrained)
+        for change in changes
+        for name in [change.served.contract.full_name]
+    }
     _note(connection, changes, now)
     slices = {change.served.contract.full_name: len({*change.out, *change.new}) for change in changes}
     tables = tuple(
@@ -73,13 +92,15 @@ def fill(
     return tables
 
 
-def _load(connection: duckdb.DuckDBPyConnection, change: Change) -> int:
+def _load(connection: duckdb.DuckDBPyConnection, change: Change, *, enforced: bool) -> int:
     """Replaces a table's changed slices, by name, inside the transaction that is open. Returns the rows brought in."""
+    import duckdb
+
     contract, opened = change.served.contract, change.served.opened
     table = qualified(contract)
     everything = change.is_new_definition or not contract.is_partitioned
     if everything:
-        for statement in create_sql(contract):
+        for statement in create_sql(contract, enforced=enforced):
             connection.execute(statement)
     elif change.out:
         days = ", ".join(f"DATE '{name}'" for name in change.out)
@@ -87,7 +108,10 @@ def _load(connection: duckdb.DuckDBPyConnection, change: Change) -> int:
     if not everything and not change.new:
         return 0
     rows = relation_sql(connection, opened, None if everything else change.new, (), f"_{contract.name}")
-    inserted = connection.execute(f"INSERT INTO {table} BY NAME {rows}").fetchone()
+    try:
+        inserted = connection.execute(f"INSERT INTO {table} BY NAME {rows}").fetchone()
+    except duckdb.ConstraintException as error:
+        raise BrokenConstraintError(contract.full_name, str(error).splitlines()[0]) from error
     return int(inserted[0]) if inserted else 0
 
 

@@ -8,7 +8,7 @@ table's definition did, the file is made anew.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ from dataplatform.warehouse.contents import (
     refuse_changed_contracts,
 )
 from dataplatform.warehouse.files import WarehouseFiles
-from dataplatform.warehouse.loading import OtherRowsError, TableLoad, fill
+from dataplatform.warehouse.loading import BrokenConstraintError, OtherRowsError, TableLoad, fill
 
 if TYPE_CHECKING:
     import duckdb
@@ -153,10 +153,26 @@ class Warehouse:
             yield connection
 
     def _make(self, source: Path | None, served: Sequence[Served], changes: Sequence[Change]) -> tuple[TableLoad, ...]:
-        """Makes the next file from `source` (None: from nothing) and swaps it in."""
+        """Makes the next file from `source` (None: from nothing) and swaps it in.
+
+        What the lake has published is served. Where rows from before a contract became stricter break one of its
+        constraints, the table goes without: the lake's rules report such rows, and keep new ones out.
+        """
+        unconstrained: set[str] = set()
+        while True:
+            try:
+                return self._attempt(source, served, changes, unconstrained)
+            except BrokenConstraintError as error:
+                if error.table in unconstrained:
+                    raise
+                unconstrained.add(error.table)
+
+    def _attempt(
+        self, source: Path | None, served: Sequence[Served], changes: Sequence[Change], unconstrained: Collection[str]
+    ) -> tuple[TableLoad, ...]:
         with self._files.successor(source) as file, self._writing(file) as connection:
             connection.execute("BEGIN")
-            tables = fill(connection, served, changes, datetime.now(UTC))
+            tables = fill(connection, served, changes, datetime.now(UTC), unconstrained)
             connection.execute("COMMIT")
             connection.execute("CHECKPOINT")
         return tables

@@ -70,8 +70,8 @@ def test_other_rows_than_the_lakes_fail_the_asset_and_nothing_is_swapped(
 ) -> None:
     load = loading._load
 
-    def lose_a_row(connection: Any, change: Any) -> int:
-        rows = load(connection, change)
+    def lose_a_row(connection: Any, change: Any, *, enforced: bool) -> int:
+        rows = load(connection, change, enforced=enforced)
         connection.execute("DELETE FROM dimensional.dim_customer WHERE customer_key = 1")
         return rows
 

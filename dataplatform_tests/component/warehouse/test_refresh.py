@@ -180,6 +180,20 @@ def test_a_required_column_that_only_warns_may_be_null(lake: PublishedLake) -> N
     assert ask(warehouse, "SELECT customer_id FROM dimensional.dim_customer") == [(None,)]
 
 
+def test_rows_from_before_a_stricter_contract_are_served_without_its_constraints(lake: PublishedLake) -> None:
+    rows = [{"customer_key": key, "customer_id": None, "country": None} for key in (1, 1)]
+    lake.publish("dim_customer", rows)
+    warehouse = Warehouse(lake.project)
+    warehouse.refresh()
+    assert ask(warehouse, "SELECT count(*) FROM dimensional.dim_customer") == [(2,)]
+    constrained = "SELECT DISTINCT table_name FROM duckdb_constraints() WHERE schema_name = 'dimensional'"
+    assert ask(warehouse, constrained) == [("fact_sales",)]
+    assert warehouse.stale() == []
+    lake.customers("France")
+    warehouse.refresh()
+    assert sorted(ask(warehouse, constrained)) == [("dim_customer",), ("fact_sales",)]
+
+
 def _only_warns(rule: str) -> dict[str, object]:
     return {"property": "severity", "value": {rule: "warning"}}
 

@@ -1,0 +1,1 @@
+"""The report on a small shop, and the chart in the UI."""

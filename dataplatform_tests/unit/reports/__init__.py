@@ -1,0 +1,1 @@
+"""Charts, as far as they need no disk."""
