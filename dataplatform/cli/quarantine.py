@@ -56,8 +56,9 @@ def replay(ctx: typer.Context, table: Table, partition: Partition = None, yes: Y
 
     if yes:
         with writing(ctx, wait) as (project, instance):
-            force = {(project.catalog.get(table).name, each) for each in _held(project, table, partition)}
-            make(project, instance, force=force)
+            from dataplatform.operations.run import forced_slices
+
+            make(project, instance, force=forced_slices(project, table, _held(project, table, partition)))
     project = load_project(load_settings(ctx))
     typer.echo(replay_plan(project, project.catalog.get(table), _held(project, table, partition)))
     typer.echo("nothing was done; make these slices again with --yes")

@@ -189,6 +189,8 @@ class _Runner:
         result = job.execute_in_process(
             run_config=_QUIET, instance=self.instance, asset_selection=keys, tags=tags, raise_on_error=False
         )
+        if _was_interrupted(result):
+            raise KeyboardInterrupt
         return result, time.perf_counter() - started
 
     def _serve(self) -> None:
@@ -231,6 +233,17 @@ def step_errors(result: dg.ExecuteInProcessResult) -> dict[str, str]:
             described = data.user_failure_data.description if data.user_failure_data else None
             errors[event.step_key] = described or (cause.message.strip() if cause else "failed without a message")
     return errors
+
+
+def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    """Whether Ctrl-C ended the run: Dagster takes the signal, and reports it as a step that failed."""
+    for event in result.all_events:
+        error = event.step_failure_data.error if event.is_step_failure else None
+        while error is not None:
+            if error.cls_name == "DagsterExecutionInterruptedError":
+                return True
+            error = error.cause
+    return False
 
 
 def forced_slices(project: Project, table: str, partitions: Collection[str]) -> set[SliceName]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from decimal import Decimal
 
 from dataplatform.contracts.model import WHOLE
 
@@ -57,7 +58,7 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else ""
-    return f"{value:,}" if isinstance(value, int) else str(value).replace("\n", " ")
+    return f"{value:,}" if isinstance(value, int | Decimal) else str(value).replace("\n", " ")
 
 
 def _is_number(text: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from dataplatform.operations.text import count, ranges, table
@@ -12,6 +14,10 @@ DAYS = [f"2011-01-{day:02d}" for day in range(1, 11)]
 def test_numbers_stand_to_the_right_and_words_to_the_left() -> None:
     text = table(("name", "rows"), [("orders", 1234567), ("x", 5)], indent="")
     assert text.splitlines() == ["name         rows", "------  ---------", "orders  1,234,567", "x               5"]
+
+
+def test_money_keeps_its_places() -> None:
+    assert table(("amount",), [(Decimal("-1234.500"),)], indent="").splitlines()[-1] == "-1,234.500"
 
 
 def test_a_table_without_rows_is_its_headers() -> None:
