@@ -87,7 +87,7 @@ def run_metadata(project: Project, contract: Contract, outcome: Outcome) -> dict
 def _chart(project: Project, contract: Contract) -> str | None:
     if "chart" not in contract.tags:
         return None
-    from dataplatform.reports.charts import chart_for
+    from dataplatform.charts import chart_for
 
     with project.session() as session:
         rows = session.open(project.lake.table(contract).open())

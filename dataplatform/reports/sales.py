@@ -13,8 +13,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dataplatform.charts import MINUS, daily_svg, monthly_svg
 from dataplatform.lake.platform_tables import QUALITY, PlatformTables
-from dataplatform.reports.charts import MINUS, daily_svg, monthly_svg
 from dataplatform.reports.figures import Figures, read_figures
 from dataplatform.reports.verdicts import Verdicts, read_verdicts
 from dataplatform.warehouse.store import Warehouse

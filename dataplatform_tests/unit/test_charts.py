@@ -10,7 +10,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from dataplatform.reports.charts import chart_for, daily_svg, money_tick, monthly_svg, trailing_means
+from dataplatform.charts import chart_for, daily_svg, money_tick, monthly_svg, trailing_means
 
 DAYS = [date(2010, 12, 1) + timedelta(days=n) for n in range(1200)]
 

@@ -1,1 +1,0 @@
-"""Charts, as far as they need no disk."""
