@@ -126,6 +126,11 @@ def test_countries_add_up_to_the_day() -> None:
         assert sum(row[name] for row in countries) == whole[name]
 
 
+def test_lines_of_a_location_that_is_missing_are_not_lost() -> None:
+    (row,) = by_country(sale(location_key=99))
+    assert (row["location_key"], row["country_name"], row["line_count"]) == (99, None, 1)
+
+
 def test_lines_of_an_unknown_country_are_a_row_too() -> None:
     (row,) = by_country(sale(location_key=0))
     assert (row["country"], row["country_name"]) == (None, "Unknown")

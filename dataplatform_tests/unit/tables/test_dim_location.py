@@ -11,6 +11,8 @@ from dataplatform_tests.unit.tables.making import Row, line, make, one
 REFERENCE = [
     ("CY", "CYP", "Cyprus", "Western Asia", "Asia"),
     ("GB", "GBR", "United Kingdom", "Northern Europe", "Europe"),
+    ("KP", "PRK", "Korea", "Eastern Asia", "Asia"),
+    ("KR", "KOR", "South Korea", "Eastern Asia", "Asia"),
     ("IE", "IRL", "Ireland", "Northern Europe", "Europe"),
     ("US", "USA", "United States", "Northern America", "Americas"),
     ("ZA", "ZAF", "South Africa", "Sub-Saharan Africa", "Africa"),
@@ -60,6 +62,10 @@ def test_a_country_as_delivered_has_the_worlds_codes_and_names(
         "continent": continent,
         "is_country": is_country,
     }
+
+
+def test_a_name_that_stands_for_a_code_is_not_looked_up_as_a_name() -> None:
+    assert one(locations("Korea"), country="Korea")["country_code"] == "KR"
 
 
 def test_a_country_has_one_row_however_many_lines_name_it() -> None:

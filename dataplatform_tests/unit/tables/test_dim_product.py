@@ -53,9 +53,8 @@ def test_what_was_never_sold_is_described_by_what_looks_like_a_name(text: str | 
 
 
 def test_a_sold_line_without_a_description_does_not_take_the_name_away() -> None:
-    assert (
-        described(line("2011-01-10", description="WHITE HEART"), line("2011-02-10", description=None)) == "WHITE HEART"
-    )
+    named, unnamed = line("2011-01-10", description="Next Day Carriage"), line("2011-02-10", description=None)
+    assert described(named, unnamed) == "Next Day Carriage"
 
 
 def test_a_product_knows_its_first_and_last_day_and_its_key() -> None:

@@ -241,6 +241,10 @@ def test_a_customer_number_that_cannot_be_read_is_quarantined_and_not_shown(text
     assert row["_row_errors"] == ["unparseable:customer_id"]
 
 
+def test_a_customer_number_may_have_18_digits() -> None:
+    assert clean(customer_id="9" * 18)["customer_id"] == 999_999_999_999_999_999
+
+
 def test_a_long_text_is_cut_in_its_reason() -> None:
     (reason,) = errors(quantity="x" * 1000)
     assert reason == f"unparseable:quantity='{'x' * 40}'"
