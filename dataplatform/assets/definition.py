@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from dataplatform.assets.metadata import definition_metadata, partition_metadata, run_metadata
+from dataplatform.assets.metadata import check_metadata, definition_metadata, partition_metadata, run_metadata
 from dataplatform.assets.slices import Outcome, make_slices
 from dataplatform.contracts.model import WHOLE, Contract, Grain, Input, RuleKind, Severity
 from dataplatform.errors import PlatformError, TransientError
@@ -174,14 +174,16 @@ def _check_results(kinds: Sequence[RuleKind], outcome: Outcome) -> Iterator[dg.A
     summaries = {summary.kind: summary for summary in checks_by_kind(outcome.results)}
     for kind in kinds:
         summary = summaries.get(kind)
-        severity = dg.AssetCheckSeverity.WARN
-        if summary is not None and summary.severity is Severity.ERROR:
-            severity = dg.AssetCheckSeverity.ERROR
+        if summary is None:
+            yield dg.AssetCheckResult(check_name=kind.value, passed=True, description="no rows to judge")
+            continue
+        error = summary.severity is Severity.ERROR
         yield dg.AssetCheckResult(
             check_name=kind.value,
-            passed=summary is None or summary.passed,
-            severity=severity,
-            metadata={"rules": dg.MetadataValue.md(summary.markdown if summary else "no rows to judge")},
+            passed=summary.passed,
+            severity=dg.AssetCheckSeverity.ERROR if error else dg.AssetCheckSeverity.WARN,
+            description=summary.headline,
+            metadata=check_metadata(summary),
         )
 
 

@@ -1,7 +1,8 @@
-"""What people see of a table in Dagster's UI: columns, links, lineage, rows per partition, a masked preview."""
+"""What people see of a table in Dagster's UI: columns, links, lineage, verdicts, rows per partition, a preview."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -10,7 +11,9 @@ from dataplatform.contracts.model import WHOLE, Contract
 
 if TYPE_CHECKING:
     from dataplatform.assets.slices import Outcome, SliceOutcome
+    from dataplatform.engines.lineage import Origin
     from dataplatform.project import Project
+    from dataplatform.quality.report import CheckSummary
 
 
 def definition_metadata(project: Project, contract: Contract) -> dict[str, Any]:
@@ -65,19 +68,11 @@ def run_metadata(project: Project, contract: Contract, outcome: Outcome) -> dict
     details: dict[str, Any] = {
         "delta_version": outcome.version,
         "seconds": round(outcome.seconds, 3),
-        "preview": dg.MetadataValue.md(preview_markdown(outcome.preview)),
+        "preview": _table(contract.column_names, outcome.preview, width=58),
     }
     binding = project.bindings.get(contract.name)
     if binding is not None and binding.lineage:
-        details["dagster/column_lineage"] = dg.TableColumnLineage(
-            {
-                column: [
-                    dg.TableColumnDep(dg.AssetKey([project.catalog.get(table).layer.value, table]), source)
-                    for table, source in sorted(sources)
-                ]
-                for column, sources in binding.lineage.items()
-            }
-        )
+        details |= _lineage_metadata(project, binding.lineage)
     chart = _chart(project, contract)
     if chart is not None:
         details["chart"] = dg.MetadataValue.md(chart)
@@ -94,14 +89,36 @@ def _chart(project: Project, contract: Contract) -> str | None:
         return chart_for(contract.name, session.connection.sql(str(session.backend.compile(rows))).to_arrow_table())
 
 
-def preview_markdown(rows: list[dict[str, object]]) -> str:
-    """Rows as a Markdown table; cells are shortened, and pipes and line breaks cannot break out of them."""
-    if not rows:
-        return "no rows"
+def _lineage_metadata(project: Project, lineage: Mapping[str, Collection[Origin]]) -> dict[str, Any]:
+    """Once as Dagster's own lineage, which its open-source UI does not draw, and once as a table that it shows."""
+    shown = [
+        {"column": column, "made from": ", ".join(f"{table}.{source}" for table, source in sorted(sources))}
+        for column, sources in lineage.items()
+    ]
+    drawn = {
+        column: [
+            dg.TableColumnDep(dg.AssetKey([project.catalog.get(table).layer.value, table]), source)
+            for table, source in sorted(sources)
+        ]
+        for column, sources in lineage.items()
+    }
+    return {"dagster/column_lineage": dg.TableColumnLineage(drawn), "lineage": _table(["column", "made from"], shown)}
+
+
+def check_metadata(summary: CheckSummary) -> dict[str, Any]:
+    """The verdict of every rule of one kind, and what was found where a rule was not kept."""
+    found: dict[str, Any] = {"rules": _table(list(summary.rules[0]), summary.rules)}
+    if summary.findings:
+        found["findings"] = dg.MetadataValue.md(summary.findings)
+    return found
+
+
+def _table(columns: Sequence[str], rows: Iterable[Mapping[str, object]], width: int = 200) -> dg.TableMetadataValue:
+    """Rows as the UI shows them in place. All values are texts: a browser cannot hold a 64-bit key."""
 
     def cell(value: object) -> str:
         text = "" if value is None else str(value)
-        return (text[:57] + "…" if len(text) > 58 else text).replace("|", "\\|").replace("\n", " ")
+        return text if len(text) <= width else f"{text[: width - 1]}…"
 
-    lines = ["| " + " | ".join(rows[0]) + " |", "|" + " --- |" * len(rows[0])]
-    return "\n".join([*lines, *("| " + " | ".join(map(cell, row.values())) + " |" for row in rows)])
+    records = [dg.TableRecord({name: cell(row.get(name)) for name in columns}) for row in rows]
+    return dg.MetadataValue.table(records, dg.TableSchema([dg.TableColumn(name) for name in columns]))

@@ -1,9 +1,9 @@
-"""An audit's results as people read them: one summary per kind of rule, in Markdown. No Dagster here."""
+"""An audit's results as people read them: one summary per kind of rule. No Dagster here."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dataplatform.contracts.model import RuleKind, Severity
@@ -13,48 +13,55 @@ FAILURES = 50
 """At most this many failures are spelled out; the history holds all of them."""
 RULES = 100
 """At most this many rules are listed."""
+RuleLine = Mapping[str, str | int]
+"""`rule`, `expected`, the partitions it `passed`, `warned`, `quarantined` or `failed` in, the `rows` that break it."""
 _BAD = (Status.FAILED, Status.QUARANTINED, Status.WARNED)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckSummary:
-    """All rules of one kind. `severity` is that of the worst that did not pass: an error blocked a partition."""
+    """All rules of one kind. `severity` is that of the worst that did not pass: an error blocked a partition.
+
+    `rules` has a line per rule, the worst first: how many partitions it passed in, and how many rows break it.
+    `findings` spells out in Markdown what did not pass, and is empty when everything did.
+    """
 
     kind: RuleKind
     passed: bool
     severity: Severity
-    markdown: str
+    headline: str
+    rules: tuple[RuleLine, ...]
+    findings: str
 
 
 def checks_by_kind(results: Sequence[RuleResult]) -> list[CheckSummary]:
     """One summary per kind that has results, in the kinds' order. Quarantined rows count as a warning."""
-    found = []
-    for kind in RuleKind:
-        of_kind = [result for result in results if result.rule.kind is kind]
-        if of_kind:
-            failed = any(result.status is Status.FAILED for result in of_kind)
-            severity = Severity.ERROR if failed else Severity.WARNING
-            found.append(CheckSummary(kind, all(result.passed for result in of_kind), severity, _markdown(of_kind)))
-    return found
+    return [
+        _summary(kind, of_kind)
+        for kind in RuleKind
+        if (of_kind := [result for result in results if result.rule.kind is kind])
+    ]
 
 
-def _markdown(results: Sequence[RuleResult]) -> str:
+def _summary(kind: RuleKind, results: Sequence[RuleResult]) -> CheckSummary:
     by_rule: dict[str, list[RuleResult]] = {}
     for result in results:
         by_rule.setdefault(result.rule.name, []).append(result)
     rules = sorted(by_rule.values(), key=lambda each: min(_rank(result) for result in each))
-    lines = [
-        "| rule | expected | passed | warned | quarantined | failed | rows |",
-        "|---|---|---|---|---|---|---|",
-        *(_rule_line(each) for each in rules[:RULES]),
-    ]
-    if len(rules) > RULES:
-        lines.append(f"\n… and {len(rules) - RULES} rules more")
+    broken = [each[0].rule.name for each in rules if not all(result.passed for result in each)]
+    headline = f"{len(broken)} of {len(rules)} rules not kept: {', '.join(broken[:5])}" if broken else "every rule kept"
+    severity = Severity.ERROR if any(result.status is Status.FAILED for result in results) else Severity.WARNING
+    lines = tuple(_rule_line(each) for each in rules[:RULES])
+    return CheckSummary(kind, not broken, severity, headline, lines, _findings(results, len(rules) - len(lines)))
+
+
+def _findings(results: Sequence[RuleResult], unlisted: int) -> str:
     failures = sorted((result for result in results if not result.passed), key=_rank)
-    if failures:
-        lines += ["", *(_failure_line(result) for result in failures[:FAILURES])]
+    lines = [_failure_line(result) for result in failures[:FAILURES]]
     if len(failures) > FAILURES:
         lines.append(f"\n… and {len(failures) - FAILURES} more, all of them in `quality.rule_results`")
+    if unlisted > 0:
+        lines.append(f"\n… and {unlisted} rules more")
     return "\n".join(lines)
 
 
@@ -63,16 +70,17 @@ def _rank(result: RuleResult) -> tuple[int, int]:
     return (_BAD.index(result.status) if result.status in _BAD else len(_BAD), -result.failed_rows)
 
 
-def _rule_line(results: Sequence[RuleResult]) -> str:
+def _rule_line(results: Sequence[RuleResult]) -> RuleLine:
     counts = Counter(result.status for result in results)
     expected = {result.expected for result in results}
-    cells = [
-        f"`{_cell(results[0].rule.name)}`",
-        _cell(expected.pop()) if len(expected) == 1 else "differs by partition",
-        *(str(counts[status]) for status in (Status.PASSED, Status.WARNED, Status.QUARANTINED, Status.FAILED)),
-        str(sum(result.failed_rows for result in results)),
-    ]
-    return f"| {' | '.join(cells)} |"
+    return {
+        "rule": results[0].rule.name,
+        "expected": expected.pop() if len(expected) == 1 else "differs by partition",
+        **{
+            status.value: counts[status] for status in (Status.PASSED, Status.WARNED, Status.QUARANTINED, Status.FAILED)
+        },
+        "rows": sum(result.failed_rows for result in results),
+    }
 
 
 def _failure_line(result: RuleResult) -> str:
@@ -80,5 +88,5 @@ def _failure_line(result: RuleResult) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that cannot break out of a table's cell."""
-    return " ".join(text.replace("|", "\\|").split())
+    """Text that cannot break out of its line."""
+    return " ".join(text.split())
