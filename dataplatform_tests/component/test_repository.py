@@ -105,7 +105,7 @@ def test_no_dependency_has_a_licence_that_binds_what_is_built_with_it() -> None:
         except metadata.PackageNotFoundError:
             continue  # for another system
         classifiers = [text for text in about.get_all("Classifier") or [] if text.startswith("License")]
-        licence = " ".join([about.get("License-Expression") or "", *classifiers])
+        licence = " ".join([str(about.json.get("license_expression", "")), *classifiers])
         if _BINDING.search(licence):
             bound[name] = licence
     assert bound == {}
