@@ -36,7 +36,8 @@ def hit_partitions(project: Project, reader: Opened, dimension: Opened, wanted: 
     hit: set[str] = set()
     for revision, partitions in behind.items():
         changes = _changes_since(dimension.state.changes, revision, current)
-        members = None if changes is None else _members(changes, identity, lookup.references, set(lookup.uses))
+        unknown = _unknown_key(project, dimension, identity) if lookup.references == identity.key else None
+        members = None if changes is None else _members(changes, unknown, set(lookup.uses))
         if members is None:
             hit.update(partitions)
         elif members:
@@ -55,14 +56,30 @@ def _changes_since(changes: Sequence[ChangeSet], revision: str, current: str) ->
     return None
 
 
-def _members(changes: Sequence[ChangeSet], identity: Dimension, references: str, uses: set[str]) -> list[Member] | None:
+def _unknown_key(project: Project, dimension: Opened, identity: Dimension) -> str:
+    """The key of the unknown member, the one without a natural id; '' when there is none.
+
+    A reader that holds keys instead of ids holds this one for every member that was not there yet.
+    """
+    with project.session() as session:
+        rows = session.open(dimension, None, [identity.id, identity.key])
+        unknown = rows.filter(rows[identity.id].isnull()).select(identity.key).limit(1)
+        found = session.connection.sql(str(session.backend.compile(unknown))).fetchone()
+    return str(found[0]) if found else ""
+
+
+def _members(changes: Sequence[ChangeSet], unknown: str | None, uses: set[str]) -> list[Member] | None:
+    """What to look for in the reader: natural ids when `unknown` is None, else keys."""
     found: set[Member] = set()
     for change in changes:
         if change.members is None:
             return None
         for natural, key, start, end, columns in change.members:
-            if "*" in columns or uses & set(columns):
-                found.add((str(key) if references == identity.key else natural, start, end))
+            if "*" not in columns and not uses & set(columns):
+                continue
+            found.add((natural if unknown is None else str(key), start, end))
+            if unknown and "*" in columns:
+                found.add((unknown, start, end))
     return sorted(found)
 
 

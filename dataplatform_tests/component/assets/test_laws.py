@@ -381,3 +381,26 @@ def test_an_added_nullable_column_applies_with_the_next_publication(tmp_path: Pa
     assert rows(shop, "daily_orders", "note") == [(None,)]
     assert settle(shop) == [("daily_orders", D1)]
     assert rows(shop, "daily_orders", "note") == [("n",)]
+
+
+def test_facts_that_hold_the_unknown_key_are_made_again_when_their_member_appears(tmp_path: Path) -> None:
+    by_key = {"column": "buyer_key", "references": "buyer_key", "uses": ["buyer_key"]}
+    dim = "def dim_buyer(orders):\n    o = orders.filter(orders.country != 'hidden').select('buyer_id').distinct()\n    known = o.select(buyer_key=o.buyer_id.cast('int64'), buyer_id=o.buyer_id)\n    none = ibis.range(0, 1).unnest().name('n').as_table().select(buyer_key=ibis.literal(0, 'int64'), buyer_id=ibis.null('string'))\n    return known.union(none)"
+    fact = "def fact_orders(orders, dim_buyer):\n    j = orders.left_join(dim_buyer, orders.buyer_id == dim_buyer.buyer_id)\n    return j.select(order_id=orders.order_id, buyer_key=ibis.coalesce(dim_buyer.buyer_key, 0), buyer_id=orders.buyer_id, order_amount=orders.order_amount, business_date=orders.business_date)"
+    identity = {"dimension": {"id": "buyer_id", "key": "buyer_key"}}
+    inputs = ["orders", {"table": "dim_buyer", "window": "all", "lookup": by_key}]
+    columns = {"buyer_key": "BIGINT key", "buyer_id": "VARCHAR private"}
+    changes = {
+        "dim_buyer": {"columns": columns, "function": dim, "custom": identity},
+        "fact_orders": {"function": fact, "inputs": inputs},
+    }
+    shop_tables(tmp_path, **changes)
+    shop = load(tmp_path)
+    deliver(shop, D1, [("1", "7", "hidden", "1")])
+    deliver(shop, D2, [("2", "8", "UK", "1")])
+    settle(shop)
+    assert rows(shop, "fact_orders", "buyer_id", "buyer_key") == [("7", 0), ("8", 8)]
+    deliver(shop, D3, [("3", "7", "UK", "1")])
+    made = settle(shop)
+    assert sorted(name for name in made if name[0] == "fact_orders") == [("fact_orders", D1), ("fact_orders", D3)]
+    assert rows(shop, "fact_orders", "buyer_id", "buyer_key") == [("7", 7), ("7", 7), ("8", 8)]
