@@ -32,6 +32,8 @@ def ignore_outcome(_outcome: Outcome) -> None:
 
 REBUILD_TAG = "dataplatform/rebuild"
 """Run tag under which the whole table is rewritten, rows and schema, in one commit."""
+PARTITIONING_TAG = "dataplatform/partitioning"
+"""Asset tag with the table's grain, day, month or none: what one `--partition` can select together."""
 DATA_VERSION_TAG, CODE_VERSION_TAG = "dagster/data_version", "dagster/code_version"
 
 
@@ -136,10 +138,12 @@ def _asset(
         description=contract.description,
         owners=[contract.owner],
         kinds={"delta", "duckdb" if function is None or function.kind == "ibis" else function.kind},
-        tags={f"dataplatform/{tag}": "" for tag in contract.tags},
+        tags={PARTITIONING_TAG: contract.grain.value, **{f"dataplatform/{tag}": "" for tag in contract.tags}},
         metadata=definition_metadata(project, contract),
         code_version=project.version_of(contract),
-        check_specs=[dg.AssetCheckSpec(kind.value, asset=key, description=_CHECKS[kind]) for kind in kinds],
+        check_specs=[
+            dg.AssetCheckSpec(kind.value, asset=key, description=f"{_CHECKS[kind]} {_JUDGED}") for kind in kinds
+        ],
         op_tags={"dataplatform/table": contract.full_name},
         io_manager_key="lake_io_manager",
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -160,6 +164,7 @@ def _asset(
     return table
 
 
+_JUDGED = "Judged before anything is published; an error leaves the old rows in place."
 _CHECKS = {
     RuleKind.DELIVERY: "What was delivered can be read and is what was agreed.",
     RuleKind.ROWS: "Each row keeps the contract's promises; in raw and cleaned, rows that do not are quarantined.",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from dataplatform.assets.definition import asset_key
 from dataplatform.contracts.model import Grain
+from dataplatform.reports.asset import REPORT_KEY
+from dataplatform.reports.sales import report_stale
+from dataplatform.warehouse.asset import WAREHOUSE_KEY
+from dataplatform.warehouse.store import Warehouse
 
 if TYPE_CHECKING:
     from dataplatform.planner.waves import Wave
@@ -34,20 +37,27 @@ def build_schedules(project: Project) -> list[dg.ScheduleDefinition]:
         cron_schedule="*/10 * * * *",
         execution_timezone=project.settings.business_zone,
         job_name=WHOLE_GRAPH,
-        description="Requests the planner's next wave of stale slices.",
+        description="Requests the next wave of stale slices, and the serving layer when none is left.",
     )
-    def keep_current(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        from dataplatform.planner.plan import make_plan
-        from dataplatform.planner.waves import next_wave
-
+    def keep_current(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         running = context.instance.get_runs(dg.RunsFilter(tags={SCHEDULED: "true"}, statuses=_AT_WORK), limit=1)
         if running:
-            yield dg.SkipReason(f"run {running[0].run_id} is still at work")
-            return
-        wave = next_wave(project, make_plan(project))
-        yield dg.SkipReason("nothing is stale") if wave is None else run_request(project, wave)
+            return dg.SkipReason(f"run {running[0].run_id} is still at work")
+        return _next_request(project) or dg.SkipReason("nothing is stale")
 
     return [keep_current]
+
+
+def _next_request(project: Project) -> dg.RunRequest | None:
+    from dataplatform.planner.plan import make_plan
+    from dataplatform.planner.waves import next_wave
+
+    wave = next_wave(project, make_plan(project))
+    if wave is not None:
+        return run_request(project, wave)
+    if Warehouse(project).stale() or report_stale(project):
+        return dg.RunRequest(asset_selection=[WAREHOUSE_KEY, REPORT_KEY], tags={SCHEDULED: "true"})
+    return None
 
 
 def run_request(project: Project, wave: Wave) -> dg.RunRequest:
