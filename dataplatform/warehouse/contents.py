@@ -89,8 +89,10 @@ def _slices(connection: duckdb.DuckDBPyConnection, opened: Opened) -> dict[str, 
     contract = opened.table.contract
     key = f"CAST({quote(contract.partition_column)} AS VARCHAR)" if contract.partition_column else f"'{WHOLE}'"
     rows = relation_sql(connection, opened, None, [contract.partition_column or contract.column_names[0]], "_slices")
+    # files have names of their own, so that these never stand for other rows, not even in a restored lake
+    files = hashlib.sha256("\n".join(sorted(file.path for file in opened.files)).encode()).hexdigest()[:12]
     for name, count in connection.execute(f"SELECT {key}, count(*) FROM ({rows}) GROUP BY ALL").fetchall():
-        known.setdefault(str(name), ServedSlice(f"unrecorded@{opened.version}", count, None, None))
+        known.setdefault(str(name), ServedSlice(f"unrecorded:{files}", count, None, None))
     return known
 
 
