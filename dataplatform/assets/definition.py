@@ -102,24 +102,28 @@ def _dependencies(project: "Project", contract: Contract) -> list[dg.AssetDep]:
     for wanted in contract.inputs:
         by_table.setdefault(wanted.table, []).append(wanted)
     deps = [
-        dg.AssetDep(asset_key(upstream), partition_mapping=_mapping(contract, upstream, inputs))
+        dg.AssetDep(asset_key(upstream), partition_mapping=_mapping(project, contract, upstream, inputs))
         for table, inputs in by_table.items()
         for upstream in [project.catalog.get(table)]
     ]
     for table in sorted(contract.references - set(by_table)):
         upstream = project.catalog.get(table)
-        deps.append(dg.AssetDep(asset_key(upstream), partition_mapping=_mapping(contract, upstream, [])))
+        deps.append(dg.AssetDep(asset_key(upstream), partition_mapping=_mapping(project, contract, upstream, [])))
     return deps
 
 
-def _mapping(contract: Contract, upstream: Contract, inputs: Sequence[Input]) -> dg.PartitionMapping | None:
+def _mapping(
+    project: "Project", contract: Contract, upstream: Contract, inputs: Sequence[Input]
+) -> dg.PartitionMapping | None:
     if not contract.is_partitioned or not upstream.is_partitioned:
         return None
-    windows = [wanted.window for wanted in inputs]
-    if not windows or any(window.kind in ("all", "before") for window in windows):
+    offsets = {"same": (0, 0), "previous": (-1, -1)}
+    if upstream is contract:  # of itself Dagster admits earlier partitions alone, and by their number
+        offsets["before"] = (-len(project.keys(contract)), -1)
+    windows = [offsets.get(w.kind, (-w.back, w.ahead)) for w in (wanted.window for wanted in inputs)]
+    if not windows or any(wanted.window.kind not in (*offsets, "range") for wanted in inputs):
         return dg.AllPartitionMapping()
-    starts = [-1 if w.kind == "previous" else -w.back for w in windows]
-    ends = [-1 if w.kind == "previous" else w.ahead for w in windows]
+    starts, ends = zip(*windows, strict=True)
     # windows are cut where the platform's days end: the last month may have no days after the end date
     return dg.TimeWindowPartitionMapping(min(starts), max(ends), allow_nonexistent_upstream_partitions=True)
 
