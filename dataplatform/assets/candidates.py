@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from dataplatform.engines.duckdb import DuckDBSession
-    from dataplatform.lake.records import InputRevisions, Slice
+    from dataplatform.lake.records import InputRevisions
+    from dataplatform.lake.table import Opened
     from dataplatform.project import Project
     from dataplatform.sources.base import Delivery
 
@@ -162,13 +163,12 @@ def to_arrow(data: object, contract: Contract) -> pa.Table:
 
 
 def from_source(
-    project: Project,
-    session: DuckDBSession,
-    contract: Contract,
-    partitions: Sequence[str],
-    published: Mapping[str, Slice],
+    project: Project, session: DuckDBSession, contract: Contract, partitions: Sequence[str], target: Opened
 ) -> Candidate:
-    """Reads what was delivered for `partitions`. Nothing that is missing erases anything."""
+    """Reads what was delivered for `partitions`. Nothing that is missing erases anything.
+
+    Rows that are published and whose record was lost are published as they are when nothing is delivered for them.
+    """
     import pyarrow as pa
 
     source = project.source(contract)
@@ -179,13 +179,18 @@ def from_source(
     results: list[RuleResult] = []
     for partition in partitions:
         delivery = source.deliver(partition)
-        kept = published.get(partition)
         results += _delivery_results(delivery)
+        kept = target.state.slices.get(partition)
+        is_nothing = delivery.table is None or not delivery.table.num_rows
+        found = _rows(session, target, partition) if is_nothing and kept is None else None
         if delivery.status == "refused":
             refused[partition] = delivery.reason
+        elif found is not None and found.num_rows:
+            tables.append(found)
+            sources[partition] = {}
         elif delivery.table is None:
             left[partition] = delivery.reason or f"no file was delivered for {partition}"
-        elif not delivery.table.num_rows and kept is not None and kept.rows:
+        elif is_nothing and kept is not None and kept.rows:
             left[partition] = (
                 f"nothing was delivered, {kept.rows} published rows stay; empty it with `dataplatform delete-partition`"
             )
@@ -194,6 +199,14 @@ def from_source(
             sources[partition] = {"fingerprint": delivery.fingerprint, "signature": delivery.signature}
     rows = session.from_arrow(pa.concat_tables(tables, promote_options="permissive")) if tables else None
     return Candidate(rows, tuple(sources), sources=sources, refused=refused, left=left, results=results)
+
+
+def _rows(session: DuckDBSession, target: Opened, partition: str) -> pa.Table:
+    """The rows that a partition holds, recorded or not."""
+    contract = target.table.contract
+    rows = session.open(target, [partition] if contract.is_partitioned else None)
+    found = session.connection.sql(str(session.backend.compile(rows))).to_arrow_table()
+    return found.cast(arrow_schema(contract))
 
 
 def _delivery_results(delivery: Delivery) -> list[RuleResult]:

@@ -48,7 +48,7 @@ def delivered_or_made(project: Project) -> Maker:
     def make(session: DuckDBSession, target: Opened, partitions: Sequence[str]) -> Candidate:
         contract = target.table.contract
         if contract.source is not None:
-            return from_source(project, session, contract, partitions, target.state.slices)
+            return from_source(project, session, contract, partitions, target)
         return from_function(project, session, contract, partitions)
 
     return make

@@ -268,7 +268,7 @@ def _record(
             revision=revision,
             rows=rows,
             quarantined=judged.verdicts[partition].quarantined_rows,
-            version=published.version,
+            version=published.version if partition in published.changed else target.version,
             sequence=sequence,
             run_id=step.run_id,
             published_at=now.isoformat(timespec="seconds"),
@@ -277,7 +277,6 @@ def _record(
             settings=project.settings_of(contract),
             inputs=candidate.inputs.get(partition, {}),
             source=candidate.sources.get(partition, {}),
-            based_on=None if partition in published.changed else revision,
         )
         for partition, (rows, revision) in published.revisions.items()
     }

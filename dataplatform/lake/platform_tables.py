@@ -6,19 +6,21 @@ re-run of a slice replaces its own. `quality.rule_results` is appended to, one r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataplatform.lake.table import predicate
+from dataplatform.errors import OvertakenError
+from dataplatform.lake.table import create_table, predicate
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
 
 QUARANTINE, QUALITY = "quarantine", "quality"
-PARTITION = "_partition"
+PARTITION, STATUS = "_partition", "_status"
+_ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
@@ -34,31 +36,41 @@ class PlatformTables:
         """Replaces the quarantined rows of `partitions` by `rows` (none when None), in one commit."""
         from deltalake import write_deltalake
 
-        uri = self.quarantine_uri(table)
-        handle = _open(uri)
-        held = set(partitions) & (set() if handle is None else _partition_values(handle))
+        uri, replaced = self.quarantine_uri(table), predicate(PARTITION, sorted(set(partitions)))
+
+        def empty(handle: DeltaTable) -> None:
+            if {str(entry[PARTITION]) for entry in handle.partitions()}.intersection(partitions):
+                handle.delete(replaced)
+
         if rows is None or not rows.num_rows:
-            if handle is not None and held:
-                handle.delete(predicate(PARTITION, sorted(held)))
+            _commit(lambda: _open(uri), empty)
             return
-        if handle is None:
-            write_deltalake(str(uri), rows, mode="append", partition_by=[PARTITION])
-            return
-        replaced = predicate(PARTITION, sorted(set(partitions)))
-        write_deltalake(handle, rows, mode="overwrite", predicate=replaced, schema_mode="merge")
+        held = rows
+        _commit(
+            lambda: _open_or_create(uri, held.schema, [PARTITION]),
+            lambda handle: write_deltalake(handle, held, mode="overwrite", predicate=replaced, schema_mode="merge"),
+        )
 
     def quarantined_counts(self, table: str) -> dict[str, int]:
         """Rows held in quarantine per partition, from the table's statistics alone."""
+        counts: dict[str, int] = {}
+        for (partition, _), rows in self.held(table).items():
+            counts[partition] = counts.get(partition, 0) + rows
+        return counts
+
+    def held(self, table: str) -> dict[tuple[str, str], int]:
+        """Rows held in quarantine per partition and status, from the table's statistics alone."""
         import pyarrow as pa
 
         handle = _open(self.quarantine_uri(table))
         if handle is None:
             return {}
         actions: list[dict[str, Any]] = pa.table(handle.get_add_actions(flatten=True)).to_pylist()
-        counts: dict[str, int] = {}
+        counts: dict[tuple[str, str], int] = {}
         for action in actions:
-            partition = str(action[f"partition.{PARTITION}"])
-            counts[partition] = counts.get(partition, 0) + action["num_records"]
+            # a partition was either published or not: its rows share one status
+            key = (str(action[f"partition.{PARTITION}"]), str(action[f"min.{STATUS}"]))
+            counts[key] = counts.get(key, 0) + action["num_records"]
         return counts
 
     def append_results(self, rows: pa.Table) -> None:
@@ -66,7 +78,11 @@ class PlatformTables:
         from deltalake import write_deltalake
 
         if rows.num_rows:
-            write_deltalake(str(self.root / QUALITY / "rule_results"), rows, mode="append")
+            uri = self.root / QUALITY / "rule_results"
+            _commit(
+                lambda: _open_or_create(uri, rows.schema, ()),
+                lambda handle: write_deltalake(handle, rows, mode="append"),
+            )
 
     def readable(self) -> dict[str, Path]:
         """`schema.table` -> folder of every platform table that exists, for queries."""
@@ -78,6 +94,33 @@ class PlatformTables:
         }
 
 
+def _commit(opened: Callable[[], DeltaTable | None], write: Callable[[DeltaTable], object]) -> None:
+    """Runs `write` on the newest version, if there is one, until no other process gets in between.
+
+    Nothing that is written here depends on what was there before, so it may be written again as it is.
+    """
+    from deltalake.exceptions import CommitFailedError
+
+    for attempt in range(1, _ATTEMPTS + 1):
+        handle = opened()
+        if handle is None:
+            return
+        try:
+            write(handle)
+        except CommitFailedError as error:
+            if attempt == _ATTEMPTS:
+                raise OvertakenError(f"{handle.table_uri}: other processes keep writing it; run this again") from error
+        else:
+            return
+
+
+def _open_or_create(uri: Path, schema: pa.Schema, partition_by: Sequence[str]) -> DeltaTable | None:
+    handle = _open(uri)
+    if handle is None:
+        create_table(uri, schema, partition_by)
+    return handle or _open(uri)
+
+
 def _open(uri: Path) -> DeltaTable | None:
     from deltalake import DeltaTable
     from deltalake.exceptions import TableNotFoundError
@@ -86,7 +129,3 @@ def _open(uri: Path) -> DeltaTable | None:
         return DeltaTable(str(uri))
     except TableNotFoundError:
         return None
-
-
-def _partition_values(handle: DeltaTable) -> set[str]:
-    return {str(entry[PARTITION]) for entry in handle.partitions()}

@@ -13,7 +13,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,8 @@ InputRevisions = Mapping[str, str]
 class Slice:
     """What is known of one published partition.
 
-    `revision` names the rows (it changes only when rows do); `version` is the Delta version that holds them;
+    `revision` names the rows (it changes only when rows do); `version` is a Delta version that holds them: the one
+    that was published, or, where only the record is renewed, the one at which the rows were found to be these;
     `inputs` maps each parameter to the revisions it read; `source` is the delivered file of a raw table.
     """
 
@@ -46,8 +47,6 @@ class Slice:
     settings: Mapping[str, Any]
     inputs: Mapping[str, InputRevisions] = field(default_factory=dict)
     source: Mapping[str, str] = field(default_factory=dict)
-    based_on: str | None = None
-    """A renewal (equal rows, no commit) holds only while the partition still has this revision."""
 
     @property
     def order(self) -> tuple[int, int]:
@@ -75,6 +74,8 @@ class State:
     shape: Mapping[str, Any] | None = None
     changes: Sequence[ChangeSet] = ()
     recorded_versions: frozenset[int] = frozenset()
+    unknown: frozenset[str] = frozenset()
+    """Partitions that were published by a commit whose record is lost: nothing is known of them but that."""
 
     @cached_property
     def revisions(self) -> dict[str, str]:
@@ -82,9 +83,20 @@ class State:
 
     def without(self, version: int, partitions: Iterable[str] | None) -> State:
         """The same state without what commit `version` may have replaced (every slice when None)."""
-        hit = set(self.slices) if partitions is None else set(partitions)
+        hit = set(self.slices if partitions is None else partitions)
         kept = {name: entry for name, entry in self.slices.items() if name not in hit or entry.version > version}
-        return State(kept, self.shape, self.changes, self.recorded_versions)
+        return replace(self, slices=kept, unknown=self.unknown | (hit - kept.keys()))
+
+    def until(self, version: int) -> State:
+        """The same state without what it says of later versions than `version`."""
+        kept = {name: entry for name, entry in self.slices.items() if entry.version <= version}
+        return replace(
+            self,
+            slices=kept,
+            changes=[change for change in self.changes if change.order[0] <= version],
+            recorded_versions=frozenset(known for known in self.recorded_versions if known <= version),
+            unknown=self.unknown | (self.slices.keys() - kept.keys()),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +120,24 @@ def write_record(table_folder: Path, record: Record) -> None:
 
 
 def read_state(table_folder: Path) -> State:
-    """The newest slice per partition over all records; an empty state when there are none."""
+    """The newest slice per partition over all records; an empty state when there are none.
+
+    A damaged record counts as none: the commits it belongs to are unknown, and what they published is made again.
+    """
     folder = table_folder / FOLDER
     for _ in range(3):  # a merge may delete an object between listing and reading: then list again
         try:
-            return _fold(json.loads((folder / name).read_bytes()) for name in _names(folder))
+            return _fold(folder, _names(folder))
         except FileNotFoundError:
             continue
     raise OSError(f"{folder} changes faster than it can be read")
+
+
+def forget_after(table_folder: Path, version: int) -> None:
+    """Removes what the records say of versions after `version`, which the log does not have and will number again."""
+    folder = table_folder / FOLDER
+    names = _names(folder)
+    _replace(folder, names, _fold(folder, names).until(version))
 
 
 def _names(folder: Path) -> list[str]:
@@ -128,20 +150,27 @@ def _put(folder: Path, record: Record) -> None:
     content = _to_json(record)
     name = f"{max(record.versions, default=0):020d}-{time.time_ns():020d}-{uuid.uuid4().hex[:8]}"
     partial = folder / f"{name}.partial"
-    with partial.open("w", encoding="utf-8") as file:
-        # in one piece: `json.dump` encodes in Python, ten times slower
-        file.write(json.dumps(content, separators=(",", ":"), sort_keys=True))
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            # in one piece: `json.dump` encodes in Python, ten times slower
+            file.write(json.dumps(content, separators=(",", ":"), sort_keys=True))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:  # a full disk: half a record is of no use, and takes room
+        partial.unlink(missing_ok=True)
+        raise
     partial.rename(folder / f"{name}.json")
 
 
 def _merge(folder: Path, names: Sequence[str]) -> None:
-    """Replaces the named records by one; a crash in between leaves both, which means the same."""
     try:
-        state = _fold(json.loads((folder / name).read_bytes()) for name in names)
+        _replace(folder, names, _fold(folder, names))
     except FileNotFoundError:  # another process is merging at this moment
         return
+
+
+def _replace(folder: Path, names: Sequence[str], state: State) -> None:
+    """Puts one record in the place of those named; a crash in between leaves both, which means the same."""
     _put(folder, Record(state.recorded_versions, state.slices, state.shape or {}, state.changes[-500:]))
     for name in names:
         (folder / name).unlink(missing_ok=True)
@@ -174,34 +203,48 @@ def _to_json(record: Record) -> dict[str, Any]:
     }
 
 
-def _fold(contents: Iterable[Mapping[str, Any]]) -> State:
-    """Newest entry per partition; renewals apply only on top of the revision they were based on."""
+def _fold(folder: Path, names: Iterable[str]) -> State:
+    """Newest entry per partition over the named records."""
     found: dict[str, list[Slice]] = {}
     changes: dict[tuple[int, int], ChangeSet] = {}
     versions: set[int] = set()
     shape: tuple[int, Mapping[str, Any]] = (-1, {})
-    for content in contents:
-        versions.update(content["versions"])
-        shape = max(shape, (max(content["versions"], default=0), content["shape"]), key=lambda pair: pair[0])
-        for partition, entry in content["slices"].items():
-            found.setdefault(partition, []).append(_slice(entry, content["shared"]))
-        for version, sequence, before, after, members in content["changes"]:
-            listed = None if members is None else tuple((m[0], m[1], m[2], m[3], tuple(m[4])) for m in members)
-            changes[version, sequence] = ChangeSet((version, sequence), before, after, listed)
-    slices = {partition: _newest(entries) for partition, entries in found.items()}
+    for name in names:
+        record = _read(folder / name)
+        if record is not None:
+            versions |= record.versions
+            shape = max(shape, (max(record.versions, default=0), record.shape), key=lambda pair: pair[0])
+            changes |= {change.order: change for change in record.changes}
+            for partition, entry in record.slices.items():
+                found.setdefault(partition, []).append(entry)
+    slices = {partition: max(entries, key=lambda entry: entry.order) for partition, entries in found.items()}
     return State(slices, shape[1] or None, [changes[order] for order in sorted(changes)], frozenset(versions))
+
+
+def _read(path: Path) -> Record | None:
+    """The record in a file; None when it is damaged, by a full disk or by hand."""
+    stored = path.read_bytes()
+    try:
+        return _from_json(json.loads(stored))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def _from_json(content: Mapping[str, Any]) -> Record:
+    changes = [
+        ChangeSet(
+            (version, sequence),
+            before,
+            after,
+            None if members is None else tuple((m[0], m[1], m[2], m[3], tuple(m[4])) for m in members),
+        )
+        for version, sequence, before, after, members in content["changes"]
+    ]
+    slices = {partition: _slice(entry, content["shared"]) for partition, entry in content["slices"].items()}
+    return Record(frozenset(content["versions"]), slices, content["shape"], changes)
 
 
 def _slice(entry: Mapping[str, Any], shared: Sequence[Any]) -> Slice:
     fields = {key: value for key, value in entry.items() if key != "common"}
     fields["inputs"] = {name: shared[position] for name, position in entry["inputs"].items()}
     return Slice(**fields, **shared[entry["common"]])
-
-
-def _newest(entries: list[Slice]) -> Slice:
-    entries.sort(key=lambda entry: entry.order)
-    newest = entries[0]
-    for entry in entries[1:]:
-        if entry.based_on is None or entry.based_on == newest.revision:
-            newest = entry
-    return newest

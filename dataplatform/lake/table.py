@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import urllib.parse
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from dataplatform.contracts.model import WHOLE, Contract
 from dataplatform.contracts.schema import arrow_schema
 from dataplatform.errors import OvertakenError, PermanentError
-from dataplatform.lake.records import State, read_state
+from dataplatform.lake.records import State, forget_after, read_state
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 UNREADABLE_FEATURES = frozenset({"deletionVectors", "columnMapping", "typeWidening", "v2Checkpoint"})
 """Delta features with which a plain read of the files would give wrong rows; such tables are refused."""
 _RUN, _SLICES = "dataplatform.run_id", "dataplatform.slices"
-_RETENTION = {"delta.logRetentionDuration": "interval 30 days", "delta.checkpointInterval": "50"}
+_CONFIGURATION = {"delta.logRetentionDuration": "interval 30 days", "delta.checkpointInterval": "50"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class Opened:
     state: State
     housekeeping: frozenset[int] = frozenset()
     """Versions that are Delta's own maintenance: the next record names them, so that they are looked up once."""
+    is_ahead: bool = False
+    """Whether there are records of versions that the log does not have."""
 
     @property
     def version(self) -> int:
@@ -108,7 +111,8 @@ class LakeTable:
         """Opens the table at its newest (or the given) version.
 
         A commit without a record (a crash fell between the two) makes its slices unknown; a commit that is not
-        the platform's makes every older slice unknown. Unknown slices are stale and are made again.
+        the platform's, or is no longer in the log, makes every older slice unknown, and a log that ends before its
+        records do (a copy made meanwhile) what they know beyond it. Unknown slices are stale and are made again.
         """
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
@@ -121,8 +125,9 @@ class LakeTable:
             return Opened(self, None, State())
         if version is not None:
             return Opened(self, handle, state)
-        state, housekeeping = _distrust_unrecorded(handle, state)
-        return Opened(self, handle, state, housekeeping)
+        is_ahead = max(state.recorded_versions, default=0) > handle.version()
+        state, housekeeping = _distrust_unrecorded(handle, state.until(handle.version()) if is_ahead else state)
+        return Opened(self, handle, state, housekeeping, is_ahead)
 
     def open_to_publish(self) -> Opened:
         """Opens the table before its inputs are read, creating it empty when it is not there.
@@ -130,10 +135,14 @@ class LakeTable:
         A first publication is then guarded by a handle like every other.
         """
         opened = self.open()
-        if opened.handle is not None:
-            return opened
-        self._create(arrow_schema(self.contract))
-        return self.open()
+        if opened.handle is None:
+            create_table(
+                self.folder, arrow_schema(self.contract), self._partition_by, self.contract.name, _CONFIGURATION
+            )
+            opened = self.open()
+        if opened.is_ahead:
+            forget_after(self.folder, opened.version)
+        return opened
 
     def publish(
         self,
@@ -198,19 +207,6 @@ class LakeTable:
         column = self.contract.partition_column
         return [column] if column is not None and self.contract.physical == "partitioned" else None
 
-    def _create(self, schema: pa.Schema) -> DeltaTable:
-        from deltalake import DeltaTable
-
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        return DeltaTable.create(
-            self.uri,
-            schema=schema,
-            mode="ignore",
-            name=self.contract.name,
-            partition_by=self._partition_by,
-            configuration=_RETENTION,
-        )
-
     def version_of_run(self, run_id: str) -> int:
         """The Delta version that `run_id` published last; PermanentError when the log does not name it."""
         opened = self.open()
@@ -231,16 +227,38 @@ def _distrust_unrecorded(handle: DeltaTable, state: State) -> tuple[State, froze
     housekeeping: set[int] = set()
     if not unrecorded:
         return state, frozenset()
-    for commit in handle.history(handle.version() - min(unrecorded) + 1):
-        version = int(commit["version"])
-        if version not in unrecorded:
-            continue
-        if commit["operation"] in _HOUSEKEEPING:
+    commits = {int(c["version"]): c for c in handle.history(handle.version() - min(unrecorded) + 1)}
+    for version in sorted(unrecorded):
+        commit = commits.get(version, {})  # nothing: the log no longer goes back so far
+        if commit.get("operation") in _HOUSEKEEPING:
             housekeeping.add(version)
         else:
             slices = commit.get(_SLICES)
             state = state.without(version, None if slices is None else json.loads(slices))
     return state, frozenset(housekeeping)
+
+
+def create_table(
+    folder: Path,
+    schema: pa.Schema,
+    partition_by: Sequence[str] | None,
+    name: str | None = None,
+    configuration: Mapping[str, str | None] | None = None,
+) -> None:
+    """Makes an empty Delta table where there is none; of several processes that do so at once, one makes it."""
+    from deltalake import DeltaTable
+    from deltalake.exceptions import CommitFailedError
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(CommitFailedError):  # "ignore" looks before it writes, and another process may have written since
+        DeltaTable.create(
+            str(folder),
+            schema=schema,
+            mode="ignore",
+            name=name,
+            partition_by=list(partition_by or ()) or None,
+            configuration=configuration,
+        )
 
 
 @dataclass(frozen=True)

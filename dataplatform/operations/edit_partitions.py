@@ -70,7 +70,6 @@ def empty_slices(project: Project, contract: Contract, partitions: Sequence[str]
             code=project.code_of(contract),
             contract=project.contract_of(contract),
             settings=project.settings_of(contract),
-            based_on=None,
         )
         for partition, entry in before.items()
     }

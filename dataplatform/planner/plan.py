@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING
 
 from dataplatform.contracts.changes import classify
 from dataplatform.contracts.model import WHOLE, Contract, Grain, Input
+from dataplatform.lake.platform_tables import PlatformTables
 from dataplatform.planner.lookups import hit_partitions
+from dataplatform.planner.unrecorded import unrecorded_partitions
 from dataplatform.planner.windows import EVERYTHING, partitions_read, required, revisions_read
+from dataplatform.quality.history import BLOCKED, QUARANTINED
 
 if TYPE_CHECKING:
     from dataplatform.lake.records import InputRevisions, Slice
     from dataplatform.lake.table import Opened
     from dataplatform.project import Project
-    from dataplatform.sources.base import Offer
+    from dataplatform.sources.base import Offer, Source
 
 SliceName = tuple[str, str]
 """(table, partition)."""
+LOST = "published, but its record is lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,8 @@ class _Planner:
         self.failed = failed
         self.plan = Plan()
         self._opened: dict[str, Opened] = {}
+        self._held: dict[str, Mapping[tuple[str, str], int]] = {}
+        self._unrecorded: dict[str, frozenset[str]] = {}
 
     def opened(self, table: str) -> Opened:
         if table not in self._opened:
@@ -119,25 +125,47 @@ class _Planner:
         slices = self.opened(contract.name).state.slices
         for key in keys:
             offer, entry = offers.get(key), slices.get(key)
-            if offer is None:
-                if entry is None and source.is_closed(key):
-                    yield StaleSlice(contract.name, key, "closed day, not yet recorded", certain=True)
-                elif entry is None:
-                    self.plan.missing_files.setdefault(contract.name, []).append(key)
-                continue
-            reason = self._offer_reason(contract, offer, entry, source.fingerprint)
+            if offer is not None:
+                reason = self._offer_reason(contract, key, offer, source.fingerprint)
+            else:
+                reason = "" if entry is not None else self._reason_without_offer(contract, key, source)
             if reason:
                 yield StaleSlice(contract.name, key, reason, certain=True)
 
-    def _offer_reason(
-        self, contract: Contract, offer: Offer, entry: Slice | None, digest: Callable[[Offer], str]
-    ) -> str:
-        if entry is None:
-            return "new delivery"
-        touched = entry.source.get("signature") != offer.signature
-        if touched and digest(offer) != entry.source.get("fingerprint"):
+    def _reason_without_offer(self, contract: Contract, key: str, source: Source) -> str:
+        if contract.name not in self._unrecorded:
+            self._unrecorded[contract.name] = unrecorded_partitions(self.project, self.opened(contract.name))
+        if key in self._unrecorded[contract.name]:
+            return LOST
+        if source.is_closed(key):
+            return "closed day, not yet recorded"
+        self.plan.missing_files.setdefault(contract.name, []).append(key)
+        return ""
+
+    def _offer_reason(self, contract: Contract, key: str, offer: Offer, digest: Callable[[Offer], str]) -> str:
+        reason = self._own_reason(contract, key, never="new delivery")
+        if reason:
+            return reason
+        read = self.opened(contract.name).state.slices[key].source
+        if read.get("signature") != offer.signature and read.get("fingerprint") != digest(offer):
             return "delivery changed"
-        return self._definition_reason(contract, entry)
+        return self._quarantine_reason(contract, key)
+
+    def _own_reason(self, contract: Contract, key: str, never: str) -> str:
+        """Why a slice must be made whatever it reads: it is not there, or was made otherwise than it would be now."""
+        state = self.opened(contract.name).state
+        if key not in state.slices:
+            return LOST if key in state.unknown else never
+        return self._definition_reason(contract, state.slices[key])
+
+    def _quarantine_reason(self, contract: Contract, key: str) -> str:
+        """Rows of an attempt that failed stand in quarantine, though what the attempt was made from is gone again."""
+        if contract.name not in self._held:
+            self._held[contract.name] = PlatformTables(self.project.lake.root).held(contract.name)
+        held, entry = self._held[contract.name], self.opened(contract.name).state.slices.get(key)
+        kept_out = 0 if entry is None else entry.quarantined
+        is_other = (key, BLOCKED) in held or held.get((key, QUARANTINED), 0) != kept_out
+        return "its quarantine is not that of the published rows" if is_other else ""
 
     def _definition_reason(self, contract: Contract, entry: Slice) -> str:
         project = self.project
@@ -187,8 +215,8 @@ class _Planner:
             else:
                 changed.append(_describe_change(wanted, entry.inputs.get(wanted.parameter, {}), now))
         after |= self._unpublished_references(contract)
-        reason = "never published" if entry is None else self._definition_reason(contract, entry)
-        reason = reason or "; ".join(changed)
+        reason = self._own_reason(contract, key, never="never published") or "; ".join(changed)
+        reason = reason or self._quarantine_reason(contract, key)
         if not reason and after:
             upstream = sorted({table for table, _ in after})
             return StaleSlice(contract.name, key, f"{', '.join(upstream)} will be made", grows, frozenset(after))

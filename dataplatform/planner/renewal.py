@@ -19,7 +19,7 @@ def renew_records(project: Project, plan: Plan) -> None:
         opened = project.lake.table(project.catalog.get(table)).open()
         sequence = time.time_ns()
         slices = {
-            partition: replace(entry, inputs={**entry.inputs, **inputs}, sequence=sequence, based_on=entry.revision)
+            partition: replace(entry, inputs={**entry.inputs, **inputs}, sequence=sequence)
             for partition, inputs in renewed.items()
             if (entry := opened.state.slices.get(partition)) is not None
         }

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dataplatform.lake.records import FOLDER, MERGE_AT, ChangeSet, Record, Slice, read_state, write_record
-from dataplatform.lake.table import Lake
+from dataplatform.lake.table import Lake, LakeTable
 from dataplatform_tests.by_hand import contract
 from dataplatform_tests.component.lake.test_publication import KEYS, publish
 
@@ -37,12 +39,12 @@ def test_the_newest_entry_wins_in_any_order_of_writing(tmp_path: Path) -> None:
         assert read_state(folder).revisions == {"a": "two", "b": "b", "c": "c"}
 
 
-def test_a_renewal_holds_only_on_the_revision_it_was_based_on(tmp_path: Path) -> None:
+def test_a_renewal_holds_until_the_slice_is_published_again(tmp_path: Path) -> None:
     write_record(tmp_path, record(1, a=entry("one", 1, 1)))
-    write_record(tmp_path, record(1, a=entry("one", 1, 2, code="newer", based_on="one")))
+    write_record(tmp_path, record(1, a=entry("one", 1, 2, code="newer")))
     assert read_state(tmp_path).slices["a"].code == "newer"
     write_record(tmp_path, record(2, a=entry("two", 2, 3)))
-    write_record(tmp_path, record(2, a=entry("one", 2, 4, code="late", based_on="one")))
+    write_record(tmp_path, record(1, a=entry("one", 1, 4, code="late")))
     assert read_state(tmp_path).slices["a"].revision == "two"
 
 
@@ -72,6 +74,99 @@ def test_a_commit_without_its_record_makes_its_slices_unknown_and_no_others(tmp_
     assert set(table.open().state.slices) == {KEYS[0], KEYS[1]}
     publish(table, [KEYS[1]], "crashed before its record")
     assert set(table.open().state.slices) == {KEYS[0]}
+
+
+def test_a_renewal_does_not_vouch_for_a_commit_that_it_did_not_see(tmp_path: Path) -> None:
+    table = Lake(tmp_path).table(contract())
+    version = publish(table, [KEYS[0]])
+    write_record(table.folder, record(version, **{KEYS[0]: entry("a", version)}))
+    seen = table.open()
+    publish(table, [KEYS[0]], "crashed before its record")
+    later = publish(table, [KEYS[1]])
+    renewed = entry("a", seen.version, 1, code="found equal at the version it was opened at")
+    write_record(table.folder, record(later, **{KEYS[0]: renewed, KEYS[1]: entry("b", later)}))
+    assert table.open().state.revisions == {KEYS[1]: "b"}
+    assert table.open().state.unknown == {KEYS[0]}
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"versions": [2]}', "[]", '{"versions": [2], "slices": 7}', "\x00\xff"])
+def test_a_damaged_record_counts_as_none_and_its_slices_as_unknown(tmp_path: Path, damage: str) -> None:
+    table = Lake(tmp_path).table(contract())
+    for day in KEYS[:2]:
+        version = publish(table, [day])
+        write_record(table.folder, record(version, **{day: entry(day, version)}))
+    newest = max((table.folder / FOLDER).glob("*.json"))
+    newest.write_text(damage, encoding="latin-1")
+    state = table.open().state
+    assert set(state.slices) == {KEYS[0]}
+    assert state.unknown == {KEYS[1]}
+
+
+def test_a_merge_drops_damaged_records(tmp_path: Path) -> None:
+    for number in range(1, MERGE_AT):
+        write_record(tmp_path, record(number, **{f"p{number}": entry("r", number)}))
+    min((tmp_path / FOLDER).glob("*.json")).write_text("{")
+    write_record(tmp_path, record(MERGE_AT, last=entry("r", MERGE_AT)))
+    assert len(list((tmp_path / FOLDER).glob("*.json"))) == 1
+    assert read_state(tmp_path).recorded_versions == frozenset(range(2, MERGE_AT + 1))
+
+
+def test_half_a_record_is_not_left_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_record(tmp_path, record(1, a=entry("one", 1)))
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_record(tmp_path, record(2, a=entry("two", 2)))
+    assert [path.suffix for path in (tmp_path / FOLDER).iterdir()] == [".json"]
+    assert read_state(tmp_path).revisions == {"a": "one"}
+
+
+def prune_log(table: LakeTable, keep: int) -> None:
+    """What Delta does after thirty days: a checkpoint, and only the last `keep` commits beside it."""
+    opened = table.open()
+    assert opened.handle is not None
+    opened.handle.create_checkpoint()
+    for version in range(opened.version + 1 - keep):
+        (table.folder / "_delta_log" / f"{version:020d}.json").unlink()
+
+
+def test_the_record_outlives_deltas_log(tmp_path: Path) -> None:
+    table = Lake(tmp_path).table(contract())
+    for day in KEYS[:5]:
+        version = publish(table, [day])
+        write_record(table.folder, record(version, **{day: entry(day, version)}))
+    prune_log(table, keep=1)
+    handle = table.open().handle
+    assert handle is not None
+    assert len(handle.history()) == 1
+    assert set(table.open().state.slices) == set(KEYS[:5])
+
+
+def test_an_unrecorded_commit_that_the_log_forgot_makes_what_is_older_unknown(tmp_path: Path) -> None:
+    table = Lake(tmp_path).table(contract())
+    for day in KEYS[:5]:
+        version = publish(table, [day])
+        if day != KEYS[2]:
+            write_record(table.folder, record(version, **{day: entry(day, version)}))
+    prune_log(table, keep=1)
+    assert set(table.open().state.slices) == {KEYS[3], KEYS[4]}
+    assert table.open().state.unknown == {KEYS[0], KEYS[1]}
+
+
+def test_records_of_versions_that_the_log_does_not_have_are_forgotten(tmp_path: Path) -> None:
+    table = Lake(tmp_path).table(contract())
+    for day in KEYS[:3]:
+        version = publish(table, [day])
+        write_record(table.folder, record(version, **{day: entry(day, version)}))
+    (table.folder / "_delta_log" / f"{3:020d}.json").unlink()  # a copy was made while the third was published
+    assert set(table.open().state.slices) == {KEYS[0], KEYS[1]}
+    opened = table.open_to_publish()
+    version = publish(table, [KEYS[3]], opened=opened)
+    write_record(table.folder, record(version, **{KEYS[3]: entry("d", version)}))
+    assert version == 3, "the number is given again"
+    assert set(table.open().state.slices) == {KEYS[0], KEYS[1], KEYS[3]}, "and means the new commit alone"
 
 
 def test_a_commit_that_is_not_the_platforms_makes_the_whole_table_unknown(tmp_path: Path) -> None:
