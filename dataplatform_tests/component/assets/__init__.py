@@ -1,0 +1,1 @@
+"""How slices are made, judged and shown, on a temporary lake."""
