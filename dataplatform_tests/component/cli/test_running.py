@@ -144,7 +144,8 @@ def test_an_interrupted_run_exits_130_and_the_next_does_the_rest(project: Projec
     assert process.stdout.readline() == "2011-01-03: 5 tables\n"
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
-    assert (process.returncode, errors) == (130, "interrupted\n")
+    assert process.returncode == 130
+    assert errors.endswith("interrupted\n")
     assert call(project.settings, "run").exit_code == 0
     assert amounts(project)["2011-01-03"] == "19900.000"
 
