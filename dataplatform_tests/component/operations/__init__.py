@@ -1,0 +1,1 @@
+"""Operations on temporary folders and in processes of their own."""
