@@ -17,6 +17,7 @@ from dataplatform.assets.definition import REBUILD_TAG, asset_key, op_name
 from dataplatform.assets.slices import Outcome
 from dataplatform.contracts.model import WHOLE, Grain
 from dataplatform.errors import PermanentError
+from dataplatform.operations.interrupts import watch_interrupts
 from dataplatform.operations.reconcile import reconcile_events
 from dataplatform.planner.plan import Plan, SliceName, StaleSlice, make_plan
 from dataplatform.planner.renewal import renew_records
@@ -93,25 +94,36 @@ def run_stale(
     """Makes everything stale or missing, and the slices in `force` whatever their state.
 
     Tables in `select` (all when None), partitions in [first, last]. Then brings the serving layer and Dagster's own
-    record up to date. Raises nothing for failed slices: they are in the summary, and its exit code is 1.
+    record up to date. Raises nothing for failed slices: they are in the summary, and its exit code is 1. Ctrl-C ends
+    it with KeyboardInterrupt; what was published until then stays.
     """
-    return _Runner(project, build, instance, report or Silent()).run(select, first, last, set(force))
+    with watch_interrupts() as interrupted:
+        runner = _Runner(project, build, instance, report or Silent(), interrupted)
+        return runner.run(select, first, last, set(force))
 
 
 def rebuild(
     project: Project, build: Build, instance: dg.DagsterInstance, table: str, report: RunReporter | None = None
 ) -> RunSummary:
     """Rewrites a table, rows and schema, in one commit; what reads it is stale afterwards."""
-    runner = _Runner(project, build, instance, report or Silent())
     contract = project.catalog.get(table)
     keys = tuple(project.keys(contract))
-    runner.run_wave(Wave((contract.name,), contract.grain, keys), {REBUILD_TAG: contract.name})
-    return runner.summary
+    with watch_interrupts() as interrupted:
+        runner = _Runner(project, build, instance, report or Silent(), interrupted)
+        runner.run_wave(Wave((contract.name,), contract.grain, keys), {REBUILD_TAG: contract.name})
+        return runner.summary
 
 
 class _Runner:
-    def __init__(self, project: Project, build: Build, instance: dg.DagsterInstance, report: RunReporter) -> None:
-        self.project, self.instance, self.report = project, instance, report
+    def __init__(
+        self,
+        project: Project,
+        build: Build,
+        instance: dg.DagsterInstance,
+        report: RunReporter,
+        interrupted: Callable[[], bool],
+    ) -> None:
+        self.project, self.instance, self.report, self._interrupted = project, instance, report, interrupted
         self.summary = RunSummary()
         self.failed: set[SliceName] = set()
         self.attempts: dict[SliceName, int] = {}
@@ -120,6 +132,8 @@ class _Runner:
     def _finished(self, outcome: Outcome) -> None:
         self.summary.outcomes.append(outcome)
         self.report.table_finished(outcome.table, outcome)
+        if self._interrupted():
+            raise KeyboardInterrupt
 
     def run(self, select: Collection[str] | None, first: str, last: str, force: set[SliceName]) -> RunSummary:
         while True:
@@ -186,10 +200,13 @@ class _Runner:
     def _execute(self, keys: list[dg.AssetKey], tags: dict[str, str]) -> tuple[dg.ExecuteInProcessResult, float]:
         started = time.perf_counter()
         job = self._definitions.resolve_implicit_global_asset_job_def()
-        result = job.execute_in_process(
-            run_config=_QUIET, instance=self.instance, asset_selection=keys, tags=tags, raise_on_error=False
-        )
-        if _was_interrupted(result):
+        try:
+            result = job.execute_in_process(
+                run_config=_QUIET, instance=self.instance, asset_selection=keys, tags=tags, raise_on_error=False
+            )
+        except dg.DagsterExecutionInterruptedError:
+            raise KeyboardInterrupt from None
+        if self._interrupted():
             raise KeyboardInterrupt
         return result, time.perf_counter() - started
 
@@ -233,17 +250,6 @@ def step_errors(result: dg.ExecuteInProcessResult) -> dict[str, str]:
             described = data.user_failure_data.description if data.user_failure_data else None
             errors[event.step_key] = described or (cause.message.strip() if cause else "failed without a message")
     return errors
-
-
-def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
-    """Whether Ctrl-C ended the run: Dagster takes the signal, and reports it as a step that failed."""
-    for event in result.all_events:
-        error = event.step_failure_data.error if event.is_step_failure else None
-        while error is not None:
-            if error.cls_name == "DagsterExecutionInterruptedError":
-                return True
-            error = error.cause
-    return False
 
 
 def forced_slices(project: Project, table: str, partitions: Collection[str]) -> set[SliceName]:
