@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 _ROOT = Path(__file__).parent
 _DISK = {"tmp_path", "tmp_path_factory", "tmpdir"}
+
+
+def pytest_configure() -> None:
+    """Ctrl-C works in what tests start, also where a build server runs them in the background with it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

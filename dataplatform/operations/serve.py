@@ -35,17 +35,17 @@ def serve(settings: Settings, port: int, command: list[str] | None = None) -> No
 
     `command` is what is started, Dagster's own by default. Raises TransientError when the services end by themselves.
     """
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
-        command or dagster_command(port),
-        cwd=settings.dagster_home,  # Dagster lets a .env of the working folder override the environment
-        env={**os.environ, **environment(settings)},
-        start_new_session=True,
-    )
-    try:
-        with _signals_interrupt():
+    with _signals_interrupt():  # before the start: what this process handles, its children do not ignore
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
+            command or dagster_command(port),
+            cwd=settings.dagster_home,  # Dagster lets a .env of the working folder override the environment
+            env={**os.environ, **environment(settings)},
+            start_new_session=True,
+        )
+        try:
             code = process.wait()
-    finally:
-        stop_group(process)
+        finally:
+            stop_group(process)
     raise TransientError(f"Dagster ended by itself with code {code}; its messages above say why")
 
 
@@ -82,12 +82,12 @@ def refuse_taken(port: int) -> None:
 
 @contextlib.contextmanager
 def _signals_interrupt() -> Iterator[None]:
-    """A closed terminal or a supervisor's stop ends things as Ctrl-C does."""
+    """A closed terminal or a supervisor's stop ends things as Ctrl-C does; that too where a shell had it ignored."""
 
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
