@@ -188,5 +188,5 @@ def test_a_python_that_is_too_old_is_refused_with_what_to_do(tmp_path: Path) -> 
         command, env={"PYTHON": str(old), "PATH": "/bin"}, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 1
-    assert ended.stderr.startswith(f"Python 3.11 or later is needed, and {old} is one")
+    assert ended.stderr.startswith(f"Python 3.11 or later is needed, and none was found under: {old};")
     assert not (tmp_path / "venv").exists()
