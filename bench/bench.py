@@ -87,20 +87,20 @@ def run_factor(factor: int, work: Path, memory: str) -> list[str]:
     return rows
 
 
-def row(
-    factor: int, who: str, what: str, found: Measured, disk: str, split: dict[str, float] | None = None
-) -> str:
+def row(factor: int, who: str, what: str, found: Measured, disk: str, split: dict[str, float] | None = None) -> str:
     """One line of the results table."""
     parts = ""
     if split:
         names = ("import", "load", "planning", "data", "serving", "bookkeeping")
-        parts = ", ".join(f"{name} {split[name]}" for name in names) + f"; warm {split['warm']}; {split['bookkeeping_ms_per_slice']} ms of bookkeeping per slice"
+        each = f"{split['bookkeeping_ms_per_slice']} ms of bookkeeping per slice"
+        parts = ", ".join(f"{name} {split[name]}" for name in names) + f"; warm {split['warm']}; {each}"
     text = f"| ×{factor} | {who} | {what} | {found.cpu:.1f} | {found.wall:.1f} | {found.peak:.0f} | {disk} | {parts} |"
     print(text, flush=True)
     return text
 
 
 def main() -> None:
+    """Measures every scale asked for and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--factors", type=int, nargs="+", default=[1, 20])
     parser.add_argument("--memory", default="1GB", help="DuckDB's memory limit for the plain runs")

@@ -15,9 +15,10 @@ STARTED = time.process_time()
 
 
 def main(action: str, day: str) -> None:
+    """Runs once and prints what each part took."""
     from dataplatform.assets import slices
     from dataplatform.build import build_definitions
-    from dataplatform.operations.instance import ensure_instance
+    from dataplatform.operations.instance import open_instance
     from dataplatform.operations.run import forced_slices, run_stale
     from dataplatform.planner import plan as planning
     from dataplatform.project import Project
@@ -25,7 +26,6 @@ def main(action: str, day: str) -> None:
 
     imported = time.process_time()
     project = Project.load(Settings.load())
-    instance = ensure_instance(project.settings)
     loaded = time.process_time()
     spent: dict[str, float] = {}
     _timed(slices, "make_slices", spent, "data")
@@ -35,7 +35,8 @@ def main(action: str, day: str) -> None:
         for contract in project.catalog:
             key = "all" if not contract.is_partitioned else day if contract.grain == "day" else f"{day[:7]}-01"
             force |= forced_slices(project, contract.name, [key])
-    summary = run_stale(project, build_definitions, instance, force=force)
+    with open_instance(project.settings) as instance:
+        summary = run_stale(project, build_definitions, instance, force=force)
     ended = time.process_time()
     serving = sum(w.seconds for w in summary.waves if "warehouse" in w.tables)
     slices_made = sum(len(outcome.slices) for outcome in summary.outcomes)

@@ -1,7 +1,7 @@
 """The same tables as plain DuckDB SQL in one process into one DuckDB file: what the platform is measured against.
 
-Usage: python bench/plain.py LANDING DATABASE FIRST_DAY LAST_DAY MEMORY_LIMIT. A later call adds its days; tables that the
-platform recomputes whole are recomputed whole here too. Twelve checks, no history, no recovery, no lineage.
+Usage: python bench/plain.py LANDING DATABASE FIRST_DAY LAST_DAY MEMORY_LIMIT. A later call adds its days; tables that
+the platform recomputes whole are recomputed whole here too. Twelve checks, no history, no recovery, no lineage.
 """
 
 from __future__ import annotations
@@ -96,10 +96,10 @@ LOADS = {
         cohorts AS (SELECT *, min(month) OVER (PARTITION BY customer_id) AS cohort FROM months)
         SELECT cohort, date_diff('month', cohort, month) AS months_since, count(*) AS active FROM cohorts GROUP BY ALL""",
 }
+KINDS = "count_if(line_type NOT IN ('sale', 'cancellation', 'adjustment', 'stock_movement'))"
 CHECKS = {
     "raw": ["count_if(invoice IS NULL)", "count(*) - count(DISTINCT (business_date, line_number))"],
-    "sales_lines": ["count_if(quantity IS NULL)", "count_if(sold_at IS NULL)", "count_if(line_type NOT IN "
-                    "('sale','cancellation','adjustment','stock_movement'))"],
+    "sales_lines": ["count_if(quantity IS NULL)", "count_if(sold_at IS NULL)", KINDS],
     "fact_sales": ["count(*) - count(DISTINCT sale_key)", "count_if(product_key IS NULL)", "count_if(location_key IS NULL)",
                    "count_if(net_amount <> total_amount - discount_amount)"],
     "daily_sales": ["count_if(net_amount <> gross_amount - coalesce(cancelled_amount, 0))", "count(*) - count(DISTINCT business_date)"],
@@ -113,14 +113,14 @@ def main(landing: Path, database: Path, first: str, last: str, memory: str) -> N
     connection = duckdb.connect(str(database))
     for statement in (f"SET memory_limit = '{memory}'", "SET TimeZone = 'UTC'", MACRO, *TABLES.values()):
         connection.execute(statement)
-    for table in LOADS:
+    for table, load in LOADS.items():
         column = "month_start_date" if table == "monthly_product_sales" else "business_date"
         if table in TABLES:
             start = f"date_trunc('month', DATE '{first}')" if column == "month_start_date" else f"DATE '{first}'"
             connection.execute(f"DELETE FROM {table} WHERE {column} BETWEEN {start} AND DATE '{last}'")
         values = {"first": first, "last": last, "files": files}
-        wanted = {name: value for name, value in values.items() if f"${name}" in LOADS[table]}
-        connection.execute(LOADS[table], wanted or None)
+        wanted = {name: value for name, value in values.items() if f"${name}" in load}
+        connection.execute(load, wanted or None)
         days = f" WHERE business_date BETWEEN DATE '{first}' AND DATE '{last}'" if table in TABLES else ""
         for check in CHECKS.get(table, ()):
             (broken,) = connection.execute(f"SELECT {check} FROM {table}{days}").fetchone() or (None,)

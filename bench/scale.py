@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as csv
+from pyarrow import csv
 
 INVOICE_STEP, CUSTOMER_STEP = 1_000_000, 100_000
 
@@ -41,9 +41,10 @@ def _shift(day: pa.Table, number: int) -> pa.Table:
     shifted = pc.add(pc.cast(pc.struct_field(parts, "digits"), pa.int64()), number * INVOICE_STEP)
     letter = pc.struct_field(parts, "letter")
     invoices = pc.binary_join_element_wise(letter, pc.cast(shifted, pa.string()), "")
-    known = pc.replace_with_mask(day["CustomerID"].combine_chunks(), pc.equal(day["CustomerID"], "").combine_chunks(), "0")
-    moved = pc.cast(pc.add(pc.cast(known, pa.int64()), number * CUSTOMER_STEP), pa.string())
-    customers = pc.if_else(pc.equal(day["CustomerID"], "").combine_chunks(), "", moved)
+    given = day["CustomerID"].combine_chunks()
+    nobody = pc.equal(given, "")
+    known = pc.cast(pc.replace_with_mask(given, nobody, "0"), pa.int64())
+    customers = pc.if_else(nobody, "", pc.cast(pc.add(known, number * CUSTOMER_STEP), pa.string()))
     for name, values in (("Invoice", invoices), ("CustomerID", customers)):
         day = day.set_column(day.schema.get_field_index(name), name, pa.chunked_array([values]))
     return day

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,7 @@ def test_an_empty_first_write_works_and_keeps_the_types(project: Project) -> Non
 
 def test_partitions_written_one_two_one_leave_exactly_the_last_of_each(project: Project) -> None:
     for partition, note in ((D1, "first"), (D2, "second"), (D1, "again")):
-        publish(project, lambda days, note=note: frame(days, note), partition)
+        publish(project, partial(frame, note=note), partition)
     assert rows(project, "daily_notes", "business_date", "note") == [
         (date(2011, 1, 1), "again"),
         (date(2011, 1, 2), "second"),

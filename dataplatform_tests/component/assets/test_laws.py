@@ -83,7 +83,7 @@ def test_a_range_with_a_bad_day_equals_single_day_runs(tmp_path: Path) -> None:
         shop = load(tmp_path / name)
         for day, orders in days.items():
             deliver(shop, day, orders)
-        status = {}
+        status: dict[str, Any] = {}
         for request in requests:
             outcome = make_slices(shop, shop.catalog.get("orders"), request, run_id="run")
             status |= {p: (s.status, s.rows, s.quarantined, s.problems) for p, s in outcome.slices.items()}
@@ -200,7 +200,12 @@ def test_changed_code_makes_its_table_stale_and_comments_do_not(tmp_path: Path) 
 
 
 def test_a_changed_setting_makes_its_table_stale(tmp_path: Path) -> None:
-    function = "def daily_orders(fact_orders, *, least: int):\n    f = fact_orders\n    return f.group_by('business_date').agg(order_count=f.count(), total_amount=f.order_amount.sum()).filter(ibis._.order_count >= least)"
+    function = """
+        def daily_orders(fact_orders, *, least: int):
+            f = fact_orders
+            return f.group_by('business_date').agg(
+                order_count=f.count(), total_amount=f.order_amount.sum()).filter(ibis._.order_count >= least)
+    """
     custom = {"physical": "none", "settings": {"least": 1}}
     tables = shop_tables(tmp_path, daily_orders={"function": function, "custom": custom})
     shop = load(tmp_path)
@@ -282,7 +287,12 @@ def test_every_order_of_arrival_gives_the_same_tables(tmp_path: Path) -> None:
 
 
 def test_what_is_stored_has_the_contracts_types_to_the_last_digit(tmp_path: Path) -> None:
-    product = "def daily_orders(fact_orders):\n    f = fact_orders\n    return f.group_by('business_date').agg(order_count=f.count(), total_amount=(f.order_amount * f.order_amount).sum())"
+    product = """
+        def daily_orders(fact_orders):
+            f = fact_orders
+            return f.group_by('business_date').agg(
+                order_count=f.count(), total_amount=(f.order_amount * f.order_amount).sum())
+    """
     shop_tables(tmp_path, daily_orders={"function": product})
     shop = load(tmp_path)
     deliver(shop, D1, [("1", "7", "UK", "34")])
@@ -293,7 +303,12 @@ def test_what_is_stored_has_the_contracts_types_to_the_last_digit(tmp_path: Path
 
 
 def test_a_cast_that_changes_values_is_an_error_unless_rounding_is_declared(tmp_path: Path) -> None:
-    product = "def daily_orders(fact_orders):\n    f = fact_orders\n    return f.group_by('business_date').agg(order_count=f.count(), total_amount=(f.order_amount * f.order_amount).sum())"
+    product = """
+        def daily_orders(fact_orders):
+            f = fact_orders
+            return f.group_by('business_date').agg(
+                order_count=f.count(), total_amount=(f.order_amount * f.order_amount).sum())
+    """
     shop_tables(tmp_path, daily_orders={"function": product})
     shop = load(tmp_path)
     deliver(shop, D1, [("1", "7", "UK", "0.015")])
@@ -335,7 +350,12 @@ def test_a_rebuild_is_refused_by_name_until_it_is_asked_for(tmp_path: Path) -> N
         deliver(shop, day, [(day[-1], "7", "UK", "1")])
     settle(shop)
     columns = {"business_date": "DATE partitioned key", "order_count": "VARCHAR", "total_amount": "DECIMAL(18,3)"}
-    function = "def daily_orders(fact_orders):\n    f = fact_orders\n    return f.group_by('business_date').agg(order_count=f.count().cast('string'), total_amount=f.order_amount.sum())"
+    function = """
+        def daily_orders(fact_orders):
+            f = fact_orders
+            return f.group_by('business_date').agg(
+                order_count=f.count().cast('string'), total_amount=f.order_amount.sum())
+    """
     shop_tables(tmp_path, daily_orders={"columns": columns, "function": function})
     shop = reload(shop)
     plan = make_plan(shop)
@@ -375,7 +395,12 @@ def test_an_added_nullable_column_applies_with_the_next_publication(tmp_path: Pa
         "total_amount": "DECIMAL(18,3)",
         "note": "VARCHAR",
     }
-    function = "def daily_orders(fact_orders):\n    f = fact_orders\n    return f.group_by('business_date').agg(order_count=f.count(), total_amount=f.order_amount.sum(), note=ibis.literal('n'))"
+    function = """
+        def daily_orders(fact_orders):
+            f = fact_orders
+            return f.group_by('business_date').agg(
+                order_count=f.count(), total_amount=f.order_amount.sum(), note=ibis.literal('n'))
+    """
     shop_tables(tmp_path, daily_orders={"columns": columns, "function": function})
     shop = reload(shop)
     assert rows(shop, "daily_orders", "note") == [(None,)]
@@ -385,12 +410,25 @@ def test_an_added_nullable_column_applies_with_the_next_publication(tmp_path: Pa
 
 def test_facts_that_hold_the_unknown_key_are_made_again_when_their_member_appears(tmp_path: Path) -> None:
     by_key = {"column": "buyer_key", "references": "buyer_key", "uses": ["buyer_key"]}
-    dim = "def dim_buyer(orders):\n    o = orders.filter(orders.country != 'hidden').select('buyer_id').distinct()\n    known = o.select(buyer_key=o.buyer_id.cast('int64'), buyer_id=o.buyer_id)\n    none = ibis.range(0, 1).unnest().name('n').as_table().select(buyer_key=ibis.literal(0, 'int64'), buyer_id=ibis.null('string'))\n    return known.union(none)"
-    fact = "def fact_orders(orders, dim_buyer):\n    j = orders.left_join(dim_buyer, orders.buyer_id == dim_buyer.buyer_id)\n    return j.select(order_id=orders.order_id, buyer_key=ibis.coalesce(dim_buyer.buyer_key, 0), buyer_id=orders.buyer_id, order_amount=orders.order_amount, business_date=orders.business_date)"
+    dim = """
+        def dim_buyer(orders):
+            o = orders.filter(orders.country != 'hidden').select('buyer_id').distinct()
+            known = o.select(buyer_key=o.buyer_id.cast('int64'), buyer_id=o.buyer_id)
+            none = ibis.range(0, 1).unnest().name('n').as_table().select(
+                buyer_key=ibis.literal(0, 'int64'), buyer_id=ibis.null('string'))
+            return known.union(none)
+    """
+    fact = """
+        def fact_orders(orders, dim_buyer):
+            j = orders.left_join(dim_buyer, orders.buyer_id == dim_buyer.buyer_id)
+            return j.select(
+                order_id=orders.order_id, buyer_key=ibis.coalesce(dim_buyer.buyer_key, 0),
+                buyer_id=orders.buyer_id, order_amount=orders.order_amount, business_date=orders.business_date)
+    """
     identity = {"dimension": {"id": "buyer_id", "key": "buyer_key"}}
     inputs = ["orders", {"table": "dim_buyer", "window": "all", "lookup": by_key}]
     columns = {"buyer_key": "BIGINT key", "buyer_id": "VARCHAR private"}
-    changes = {
+    changes: dict[str, Any] = {
         "dim_buyer": {"columns": columns, "function": dim, "custom": identity},
         "fact_orders": {"function": fact, "inputs": inputs},
     }
