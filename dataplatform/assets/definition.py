@@ -32,7 +32,7 @@ def ignore_outcome(_outcome: Outcome) -> None:
 
 REBUILD_TAG = "dataplatform/rebuild"
 """Run tag under which the whole table is rewritten, rows and schema, in one commit."""
-PARTITIONING_TAG = "dataplatform/partitioning"
+PARTITIONING_TAG = "partitioning"
 """Asset tag with the table's grain, day, month or none: what one `--partition` can select together."""
 DATA_VERSION_TAG, CODE_VERSION_TAG = "dagster/data_version", "dagster/code_version"
 
