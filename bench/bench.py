@@ -91,8 +91,8 @@ def row(factor: int, who: str, what: str, found: Measured, disk: str, split: dic
     """One line of the results table."""
     parts = ""
     if split:
-        names = ("import", "load", "planning", "data", "serving", "bookkeeping")
-        each = f"{split['bookkeeping_ms_per_slice']} ms of bookkeeping per slice"
+        names = ("import", "load", "great_expectations", "planning", "data", "serving", "bookkeeping")
+        each = f"{split['bookkeeping_ms_per_slice']} ms of bookkeeping per slice ({split['slices']:.0f} slices)"
         parts = ", ".join(f"{name} {split[name]}" for name in names) + f"; warm {split['warm']}; {each}"
     text = f"| ×{factor} | {who} | {what} | {found.cpu:.1f} | {found.wall:.1f} | {found.peak:.0f} | {disk} | {parts} |"
     print(text, flush=True)

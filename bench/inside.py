@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from typing import Any
 
 STARTED = time.process_time()
 
@@ -22,14 +23,21 @@ def main(action: str, day: str) -> None:
     from dataplatform.operations.run import forced_slices, run_stale
     from dataplatform.planner import plan as planning
     from dataplatform.project import Project
+    from dataplatform.reports import sales
     from dataplatform.settings import Settings
+    from dataplatform.warehouse.store import Warehouse
 
     imported = time.process_time()
     project = Project.load(Settings.load())
     loaded = time.process_time()
+    import great_expectations.core  # noqa: F401 - its import is a part of its own; the run would do it later
+
+    expectations = time.process_time()
     spent: dict[str, float] = {}
     _timed(slices, "make_slices", spent, "data")
     _timed(planning, "make_plan", spent, "planning")
+    _timed(Warehouse, "refresh", spent, "serving")
+    _timed(sales, "write_report", spent, "serving")
     force = set()
     if action == "again":
         for contract in project.catalog:
@@ -38,9 +46,8 @@ def main(action: str, day: str) -> None:
     with open_instance(project.settings) as instance:
         summary = run_stale(project, build_definitions, instance, force=force)
     ended = time.process_time()
-    serving = sum(w.seconds for w in summary.waves if "warehouse" in w.tables)
     slices_made = sum(len(outcome.slices) for outcome in summary.outcomes)
-    rest = ended - loaded - sum(spent.values()) - serving
+    rest = ended - expectations - sum(spent.values())
     print(
         json.dumps(
             {
@@ -48,10 +55,11 @@ def main(action: str, day: str) -> None:
                 "load": round(loaded - imported, 2),
                 "data": round(spent.get("data", 0), 2),
                 "planning": round(spent.get("planning", 0), 2),
-                "serving": round(serving, 2),
+                "serving": round(spent.get("serving", 0), 2),
+                "great_expectations": round(expectations - loaded, 2),
                 "bookkeeping": round(rest, 2),
                 "total": round(ended, 2),
-                "warm": round(ended - loaded, 2),
+                "warm": round(ended - expectations, 2),
                 "slices": slices_made,
                 "bookkeeping_ms_per_slice": round(rest / slices_made * 1000, 2) if slices_made else 0.0,
                 "by_table": {o.table: round(o.seconds, 2) for o in summary.outcomes},
@@ -61,7 +69,7 @@ def main(action: str, day: str) -> None:
     )
 
 
-def _timed(module: object, name: str, spent: dict[str, float], label: str) -> None:
+def _timed(module: Any, name: str, spent: dict[str, float], label: str) -> None:
     """Adds the CPU time of `module.name` to `spent`, wherever it has been imported by name."""
     original = getattr(module, name)
 
