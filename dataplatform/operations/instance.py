@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,14 +34,33 @@ class InstanceError(PermanentError):
     exit_code = 2
 
 
+class UnusableInstanceError(PermanentError):
+    """The instance's files cannot be read or written."""
+
+
 @contextmanager
 def open_instance(settings: Settings) -> Iterator[DagsterInstance]:
-    """The data folder's instance, made when there is none. Closed at the end, which tidies its files."""
-    from dagster import DagsterInstance
+    """The data folder's instance, made when there is none. Closed at the end, which tidies its files.
 
-    home = ensure_instance(settings)
-    with DagsterInstance.from_config(str(home)) as instance:
-        yield instance
+    Raises UnusableInstanceError when its files cannot be written: the disk is full, or the folder read-only.
+    """
+    from dagster import DagsterInstance
+    from sqlalchemy.exc import OperationalError
+
+    try:
+        home = ensure_instance(settings)
+        with DagsterInstance.from_config(str(home)) as instance:
+            yield instance
+    except OperationalError as error:
+        raise UnusableInstanceError(
+            f"Dagster cannot use its files in {settings.dagster_home}: {error.orig}, with "
+            f"{_megabytes_left(settings)} MB left there; put that right and run again, nothing published is lost"
+        ) from error
+
+
+def _megabytes_left(settings: Settings) -> str:
+    """SQLite calls a full disk an input/output error, too."""
+    return f"{shutil.disk_usage(settings.dagster_home).free / 1e6:,.1f}"
 
 
 def ensure_instance(settings: Settings, folder: Path | None = None) -> Path:

@@ -7,6 +7,7 @@ process. What failed is not tried again within one call, and does not keep the r
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from dataplatform.project import Project
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+MOST_ATTEMPTS = 3
+"""How often one call makes a slice: once, and again when an input moved meanwhile."""
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 Build = Callable[["Project", "OnOutcome"], dg.Definitions]
@@ -126,7 +129,7 @@ class _Runner:
         self.project, self.instance, self.report, self._interrupted = project, instance, report, interrupted
         self.summary = RunSummary()
         self.failed: set[SliceName] = set()
-        self.attempts: dict[SliceName, int] = {}
+        self.attempts: Counter[SliceName] = Counter()
         self._definitions = build(project, self._finished)
 
     def _finished(self, outcome: Outcome) -> None:
@@ -138,6 +141,8 @@ class _Runner:
     def run(self, select: Collection[str] | None, first: str, last: str, force: set[SliceName]) -> RunSummary:
         while True:
             plan = make_plan(self.project, select=select, first=first, last=last, failed=self.failed)
+            if self._give_up(plan):
+                continue
             renew_records(self.project, plan)
             _add_forced(self.project, plan, force)
             wave = next_wave(self.project, plan)
@@ -146,7 +151,7 @@ class _Runner:
             self.run_wave(wave)
             done = {(table, p) for table in wave.tables for p in self._partitions(table, wave)}
             force -= done
-            self._give_up_on(done)
+            self.attempts.update(done)
         for table, reasons in plan.refused.items():
             self.summary.failed.append(
                 f"{table}: its contract changed ({'; '.join(reasons)}); run `dataplatform rebuild {table} --yes`"
@@ -162,12 +167,15 @@ class _Runner:
     def _partitions(self, table: str, wave: Wave) -> tuple[str, ...]:
         return wave.partitions if self.project.catalog.get(table).is_partitioned else (WHOLE,)
 
-    def _give_up_on(self, slices: set[SliceName]) -> None:
-        """A slice that was requested twice and is still stale has an error of ours: it must not loop for ever."""
-        for name in slices:
-            self.attempts[name] = self.attempts.get(name, 0) + 1
-            if self.attempts[name] > 2:  # one wave, and one more when an input moved meanwhile
-                self.failed.add(name)
+    def _give_up(self, plan: Plan) -> bool:
+        """Whether slices are stale however often they were made: an error of ours, which must not loop for ever."""
+        tired = [s for s in plan.slices() if self.attempts[s.table, s.partition] >= MOST_ATTEMPTS]
+        for slice_ in tired:
+            self.failed.add((slice_.table, slice_.partition))
+            self.summary.failed.append(
+                f"{slice_.table} {slice_.partition}: made {MOST_ATTEMPTS} times and stale again ({slice_.reason})"
+            )
+        return bool(tired)
 
     def run_wave(self, wave: Wave, tags: dict[str, str] | None = None) -> WaveResult:
         """Runs one wave in this process and notes which of its slices failed and why."""
@@ -189,9 +197,12 @@ class _Runner:
                 self.summary.warnings += [
                     f"{contract.full_name} {s.partition}: {w}" for s in outcome.slices.values() for w in s.warnings
                 ]
-            elif error is not None:
+            if error is not None and not (outcome and outcome.failed):
                 self.failed |= {(table, p) for p in self._partitions(table, wave)}
                 self.summary.failed.append(f"{contract.full_name} {wave.title}: {error}")
+        if not result.success and not errors:
+            self.failed |= {(table, p) for table in wave.tables for p in self._partitions(table, wave)}
+            self.summary.failed.append(_unexplained(wave, result))
         finished = WaveResult(wave.tables, wave.title, result.run_id, result.success, seconds)
         self.summary.waves.append(finished)
         self.report.wave_finished(finished)
@@ -224,10 +235,17 @@ class _Runner:
         self.report.wave_started(wave)
         keys = [dg.AssetKey(["serving", name]) for name in wave.tables]
         result, seconds = self._execute(keys, {})
-        self.summary.failed += [f"serving {step}: {error}" for step, error in step_errors(result).items()]
+        errors = step_errors(result)
+        self.summary.failed += [f"serving {step}: {error}" for step, error in errors.items()]
+        if not result.success and not errors:
+            self.summary.failed.append(_unexplained(wave, result))
         finished = WaveResult(wave.tables, "", result.run_id, result.success, seconds)
         self.summary.waves.append(finished)
         self.report.wave_finished(finished)
+
+
+def _unexplained(wave: Wave, result: dg.ExecuteInProcessResult) -> str:
+    return f"{', '.join(wave.tables)} {wave.title}: run {result.run_id} did not end well; Dagster's UI shows its events"
 
 
 def _add_forced(project: Project, plan: Plan, force: Collection[SliceName]) -> None:

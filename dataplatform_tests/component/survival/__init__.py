@@ -1,0 +1,1 @@
+"""What the platform comes through: kills, full and read-only disks, runs at once, losses and restores."""

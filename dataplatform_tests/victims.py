@@ -1,0 +1,114 @@
+"""Runs of the command in processes of their own, which tests stop and kill at any moment.
+
+They are forked from one process that has imported everything, so that each begins its work at once: a process that
+is started from nothing spends most of its life importing, and would be killed there.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from multiprocessing import get_context
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from dataplatform.settings import Settings
+from dataplatform_tests.command import options
+
+_CONTEXT = get_context("forkserver")
+_CONTEXT.set_forkserver_preload(
+    [
+        "dataplatform.build",
+        "dataplatform.cli.running",
+        "dataplatform.cli.progress",
+        "dataplatform.cli.quarantine",
+        "dataplatform.engines.binding",
+        "dataplatform.operations.instance",
+        "dataplatform.operations.run",
+        "dataplatform.operations.summary",
+        "dataplatform.reports.sales",
+        "dataplatform_tests.small_shop",
+        "dataplatform_tests.victims",
+        "deltalake",
+        "ibis.backends.duckdb",
+    ]
+)
+PATIENCE = 120.0
+
+
+class Victim:
+    """A `dataplatform` command at work in a process of its own. `output` is where it prints."""
+
+    def __init__(self, settings: Settings, arguments: Sequence[str], output: Path) -> None:
+        self.output = output
+        self._process: ForkServerProcess = _CONTEXT.Process(
+            target=_work, args=([*options(settings), *arguments], output), daemon=True
+        )
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def wait(self, seconds: float = PATIENCE) -> int | None:
+        """The exit code once it has ended (negative: the signal that ended it), or None after so many seconds."""
+        self._process.join(seconds)
+        return self._process.exitcode
+
+    def ends(self) -> int:
+        """Its exit code; an error with what it printed when it does not end."""
+        code = self.wait()
+        if code is None:
+            self.kill()
+            raise AssertionError(f"still at work after {PATIENCE} s: {self.printed}")
+        return code
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+
+    def pause(self) -> None:
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    @property
+    def printed(self) -> str:
+        return self.output.read_text(encoding="utf-8") if self.output.exists() else ""
+
+
+def start(settings: Settings, *arguments: str, output: Path) -> Victim:
+    """Starts the command; it works in the folder of `output`."""
+    return Victim(settings, arguments, output)
+
+
+def kill_after(settings: Settings, seconds: float, *arguments: str, output: Path) -> bool:
+    """Starts the command and kills it after so many seconds; whether it was still at work then."""
+    victim = start(settings, *arguments, output=output)
+    if victim.wait(seconds) is not None:
+        return False
+    victim.kill()
+    return victim.wait() == -signal.SIGKILL
+
+
+def seconds_of(settings: Settings, *arguments: str, output: Path) -> float:
+    """How long the command takes undisturbed, from the start of its process to the end."""
+    started = time.perf_counter()
+    victim = start(settings, *arguments, output=output)
+    code = victim.ends()
+    assert code == 0, victim.printed
+    return time.perf_counter() - started
+
+
+def _work(arguments: Sequence[str], output: Path) -> None:
+    from dataplatform.cli import main
+
+    with output.open("w", encoding="utf-8") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.chdir(output.parent)
+    main(arguments)
