@@ -48,5 +48,9 @@ class ShapeError(PermanentError):
     """A candidate's columns or types are not those of its contract; nothing was staged or published."""
 
 
+class UnfitValueError(ShapeError):
+    """A value in a candidate fits no column or no slice. It concerns its own partition, not those beside it."""
+
+
 class OvertakenError(TransientError):
     """Another run published this slice while this one was at work; the step must be run again from its inputs."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -62,6 +62,11 @@ class Project:
         if problems:
             raise ContractError(problems)
         return cls(settings, catalog, functions, bindings, settings.last_date(today))
+
+    def current(self) -> Project:
+        """This project as of today: a code location that runs for days sees each new one without being loaded again."""
+        last = self.settings.last_date() if self.settings.end_date is None else self.last_date
+        return self if last == self.last_date else replace(self, last_date=last)
 
     @cached_property
     def lake(self) -> Lake:

@@ -9,12 +9,12 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from dataplatform.contracts.functions import SLICE_DAY
-from dataplatform.contracts.model import Contract, Rule, RuleKind, Severity
+from dataplatform.contracts.model import Contract, Input, Rule, RuleKind, Severity
 from dataplatform.contracts.schema import arrow_schema
 from dataplatform.engines.duckdb import names_must_equal
 from dataplatform.engines.frames import from_frame, to_frame
 from dataplatform.engines.session import ROW_ERRORS
-from dataplatform.errors import ShapeError
+from dataplatform.errors import PermanentError, ShapeError, UnfitValueError
 from dataplatform.planner.windows import partitions_read, required, revisions_read
 from dataplatform.quality.results import RuleResult
 
@@ -54,6 +54,8 @@ class Candidate:
     """input table -> partition of the slice -> rows read, for `rowPreserving`."""
     rejected: Mapping[str, int] = field(default_factory=dict)
     """partition -> rows that stay out whatever is judged here, counted as quarantined."""
+    opened: Mapping[str, Opened] = field(default_factory=dict)
+    """The input tables, each at the version that was read."""
     refused: Mapping[str, str] = field(default_factory=dict)
     left: Mapping[str, str] = field(default_factory=dict)
     results: Sequence[RuleResult] = ()
@@ -64,8 +66,7 @@ def from_function(project: Project, session: DuckDBSession, contract: Contract, 
 
     Partitions whose own input was never published are left out, with the reason.
     """
-    tables: list[ibis.Table] = []
-    opened = {wanted.table: project.lake.table(project.catalog.get(wanted.table)).open() for wanted in contract.inputs}
+    opened = open_inputs(project, contract)
     windows = {
         partition: {
             wanted.parameter: partitions_read(
@@ -86,11 +87,6 @@ def from_function(project: Project, session: DuckDBSession, contract: Contract, 
     made = tuple(p for p in partitions if p not in left)
     if not made:
         return Candidate(None, (), left=left)
-    for wanted in contract.inputs:
-        source = opened[wanted.table]
-        wide = {p for partition in made for p in windows[partition][wanted.parameter]}
-        whole = not source.table.contract.is_partitioned or wide >= set(source.state.slices)
-        tables.append(session.open(source, None if whole else sorted(wide), wanted.columns))
     inputs = {
         partition: {
             wanted.parameter: revisions_read(
@@ -100,17 +96,33 @@ def from_function(project: Project, session: DuckDBSession, contract: Contract, 
         }
         for partition in made
     }
-    rows = _call(project, session, contract, tables, made)
-    return Candidate(rows, made, inputs, input_rows=rows_read(project, contract, made), left=left)
+    reading = _Reading(project, session, contract, opened, windows)
+    rows = reading.one_by_one(made) if len(made) > 1 and goes_one_by_one(project, contract) else reading.call(made)
+    kept = rows_read(project, contract, made, opened)
+    return Candidate(rows, made, inputs, input_rows=kept, opened=opened, left=left)
 
 
-def rows_read(project: Project, contract: Contract, partitions: Sequence[str]) -> dict[str, dict[str, int]]:
-    """Of each input that the contract says it keeps every row of: how many rows each partition reads of it now."""
+def open_inputs(project: Project, contract: Contract) -> dict[str, Opened]:
+    """Every input table at its newest version."""
+    return {w.table: project.lake.table(project.catalog.get(w.table)).open() for w in contract.inputs}
+
+
+def goes_one_by_one(project: Project, contract: Contract) -> bool:
+    """Whether what a slice reads depends on which it is, so that its function is called for each by itself."""
+    function = project.functions.get(contract.name)
+    by_slice = function is not None and SLICE_DAY in function.settings
+    return by_slice or any(wanted.window.kind in ("before", "previous", "range") for wanted in contract.inputs)
+
+
+def rows_read(
+    project: Project, contract: Contract, partitions: Sequence[str], opened: Mapping[str, Opened]
+) -> dict[str, dict[str, int]]:
+    """Of each input that the contract says it keeps every row of: how many rows each partition reads of it."""
     found: dict[str, dict[str, int]] = {}
     for wanted in contract.inputs:
         if wanted.parameter in contract.row_preserving:
             upstream = project.catalog.get(wanted.table)
-            slices, keys = project.lake.table(upstream).open().state.slices, project.keys(upstream)
+            slices, keys = opened[wanted.table].state.slices, project.keys(upstream)
             found[wanted.parameter] = {
                 partition: sum(
                     slices[p].rows for p in partitions_read(contract, wanted, upstream, partition, keys) if p in slices
@@ -120,30 +132,61 @@ def rows_read(project: Project, contract: Contract, partitions: Sequence[str]) -
     return found
 
 
-def _call(
-    project: Project,
-    session: DuckDBSession,
-    contract: Contract,
-    tables: Sequence[ibis.Table],
-    partitions: Sequence[str],
-) -> ibis.Table:
-    function = project.functions[contract.name]
-    settings: dict[str, Any] = project.settings_of(contract)
-    if SLICE_DAY in function.settings:
-        settings[SLICE_DAY] = date.fromisoformat(partitions[0])
-    if function.call is None:
-        from dataplatform.engines.sql_tables import to_ibis
+@dataclass(frozen=True)
+class _Reading:
+    """One call of a table's function: the inputs as opened, and which of their partitions each slice reads."""
 
-        named = {wanted.parameter: table for wanted, table in zip(contract.inputs, tables, strict=True)}
-        return to_ibis(session.backend, function, named, settings)
-    named_tables = {wanted.parameter: table for wanted, table in zip(contract.inputs, tables, strict=True)}
-    ordered = [named_tables[name] for name in function.parameters]
-    if function.kind == "pandas":
-        compiled = [session.connection.sql(str(session.backend.compile(table))) for table in ordered]
-        frames = [to_frame(relation.to_arrow_table()) for relation in compiled]
-        return session.from_arrow(to_arrow(function.call(*frames, **settings), contract))
-    rows: ibis.Table = function.call(*ordered, **settings)
-    return rows
+    project: Project
+    session: DuckDBSession
+    contract: Contract
+    opened: Mapping[str, Opened]
+    windows: Mapping[str, Mapping[str, Sequence[str]]]
+
+    def one_by_one(self, partitions: Sequence[str]) -> ibis.Table:
+        """The rows of each partition by a call of its own, together. A table that reads itself cannot be made so."""
+        if any(wanted.table == self.contract.name for wanted in self.contract.inputs):
+            raise PermanentError(
+                f"{self.contract.full_name} reads its own earlier partitions, and cannot be made in one piece; "
+                f"move {self.project.lake.table(self.contract).folder} away and run `dataplatform run`"
+            )
+        made = [self.call([partition]) for partition in partitions]
+        for partition, rows in zip(partitions, made, strict=True):
+            outside = rows.filter(rows[str(self.contract.partition_column)].cast("string") != partition).count()
+            found = self.session.connection.execute(str(self.session.backend.compile(outside))).fetchone()
+            if found and found[0]:
+                raise UnfitValueError(
+                    f"{self.contract.full_name} {partition}: rows outside the slice: {found[0]}; "
+                    "a function may return rows of its own partition only"
+                )
+        first, *others = made
+        return first.union(*others) if others else first
+
+    def call(self, partitions: Sequence[str]) -> ibis.Table:
+        """What the function makes of the inputs of `partitions`, all at once."""
+        contract, function = self.contract, self.project.functions[self.contract.name]
+        settings: dict[str, Any] = self.project.settings_of(contract)
+        if SLICE_DAY in function.settings:
+            settings[SLICE_DAY] = date.fromisoformat(partitions[0])
+        tables = {wanted.parameter: self._input(wanted, partitions) for wanted in contract.inputs}
+        if function.call is None:
+            from dataplatform.engines.sql_tables import to_ibis
+
+            return to_ibis(self.session.backend, function, tables, settings)
+        ordered = [tables[name] for name in function.parameters]
+        if function.kind == "pandas":
+            compiled = [self.session.connection.sql(str(self.session.backend.compile(table))) for table in ordered]
+            frames = [to_frame(relation.to_arrow_table()) for relation in compiled]
+            return self.session.from_arrow(to_arrow(function.call(*frames, **settings), contract))
+        rows: ibis.Table = function.call(*ordered, **settings)
+        return rows
+
+    def _input(self, wanted: Input, partitions: Sequence[str]) -> ibis.Table:
+        source = self.opened[wanted.table]
+        wide = {p for partition in partitions for p in self.windows[partition][wanted.parameter]}
+        # rows of unknown slices lie in the table too, and may be of any partition
+        all_of_it = wide >= set(source.state.slices) and not source.state.unknown
+        whole = all_of_it or not source.table.contract.is_partitioned
+        return self.session.open(source, None if whole else sorted(wide), wanted.columns)
 
 
 def to_arrow(data: object, contract: Contract) -> pa.Table:

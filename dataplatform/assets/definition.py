@@ -157,7 +157,7 @@ def _asset(
         requested = list(context.partition_keys) if contract.is_partitioned else [WHOLE]
         rewrite = context.run.tags.get(REBUILD_TAG) == contract.name
         try:
-            outcome = make_slices(project, contract, requested, run_id=context.run.run_id, rewrite=rewrite)
+            outcome = make_slices(project.current(), contract, requested, run_id=context.run.run_id, rewrite=rewrite)
         except PlatformError as error:
             transient = isinstance(error, TransientError)
             raise dg.Failure(description=str(error), allow_retries=transient) from error

@@ -42,6 +42,9 @@ def change_set(
     if differing[0] is None or differing[1] is None:
         return ChangeSet((0, 0), known, revision, None)
     gone, come = ({_version(row, identity): row for row in rows} for rows in differing if rows is not None)
+    if any(row[identity.id] is None for row in (*gone.values(), *come.values())):
+        # the unknown member: facts hold it under ids that no list can name
+        return ChangeSet((0, 0), known, revision, None)
     members: list[Member] = []
     for name in {**gone, **come}:
         members += _differences(gone.get(name), come.get(name), identity, contract.column_names)

@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dataplatform.assets.candidates import Candidate, from_function, from_source, rows_read
+from dataplatform.assets.candidates import Candidate, from_function, from_source, open_inputs, rows_read
 from dataplatform.contracts.model import Contract
-from dataplatform.errors import ShapeError
+from dataplatform.errors import UnfitValueError
 from dataplatform.lake.table import describe_partitions
 from dataplatform.quality.audit import Audit, audit
 from dataplatform.quality.context import AuditContext
@@ -60,14 +60,18 @@ def judge(project: Project, session: DuckDBSession, target: Opened, candidate: C
     staged = session.stage(rows, contract)
     if any(staged.rounded.values()):
         lossy = ", ".join(f"{column} in {count} rows" for column, count in staged.rounded.items() if count)
-        raise ShapeError(
+        raise UnfitValueError(
             f"{contract.full_name} {describe_partitions(candidate.partitions)}: casting to the contract's types "
             f"changed values: {lossy}; round in the function, or declare `rounding: half_up` in the contract"
         )
 
+    opened = dict(candidate.opened)
+
     def related(table: str, column: str) -> ibis.Table:
-        opened = project.lake.table(project.catalog.get(table)).open()
-        return session.open(opened, None, [column])
+        # what was read is what is compared with: a dimension published meanwhile has other keys
+        if table not in opened:
+            opened[table] = project.lake.table(project.catalog.get(table)).open()
+        return session.open(opened[table], None, [column])
 
     def rest(columns: Sequence[str], replaced: Collection[str]) -> ibis.Table | None:
         others = [p for p in target.state.slices if p not in replaced]
@@ -89,7 +93,7 @@ def judge_published(project: Project, contract: Contract, partitions: Sequence[s
         return Candidate(
             session.open(target, wanted if contract.is_partitioned else None),
             tuple(wanted),
-            input_rows=rows_read(project, contract, wanted),
+            input_rows=rows_read(project, contract, wanted, open_inputs(project, contract)),
             rejected={partition: target.state.slices[partition].quarantined for partition in wanted},
         )
 

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from dataplatform.assets.candidates import Candidate
+from dataplatform.assets.candidates import Candidate, goes_one_by_one
 from dataplatform.assets.dimension_changes import change_set
 from dataplatform.assets.judging import Maker, delivered_or_made, judge
 from dataplatform.contracts.changes import classify, shape
-from dataplatform.contracts.functions import SLICE_DAY
 from dataplatform.contracts.model import Contract
-from dataplatform.errors import OvertakenError, PermanentError
+from dataplatform.errors import OvertakenError, PermanentError, UnfitValueError
 from dataplatform.lake.platform_tables import PlatformTables
 from dataplatform.lake.records import ChangeSet, Record, Slice, write_record
 from dataplatform.quality.audit import Audit
@@ -99,24 +98,37 @@ def make_slices(
     started = time.perf_counter()
     outcome = Outcome(contract.name)
     step = _Step(project, contract, run_id, rewrite, maker or delivered_or_made(project), outcome)
-    whole = rewrite or maker is not None
+    whole = rewrite or maker is not None or len(partitions) == 1
     for chunk in [list(partitions)] if whole else _chunks(project, contract, partitions):
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                _make_chunk(step, chunk)
-                break
-            except OvertakenError:
-                if attempt == ATTEMPTS:
-                    raise
+        _make_or_split(step, chunk, splits=not whole)
     outcome.seconds = time.perf_counter() - started
     return outcome
 
 
+def _make_or_split(step: _Step, partitions: Sequence[str], *, splits: bool) -> None:
+    """Makes `partitions`, again from their inputs when overtaken. A value that fits nowhere fails its own day alone."""
+    try:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return _make_chunk(step, partitions)
+            except OvertakenError:
+                if attempt == ATTEMPTS:
+                    raise
+    except UnfitValueError as error:
+        if not splits:
+            raise
+        if len(partitions) == 1:
+            step.outcome.slices[partitions[0]] = SliceOutcome(partitions[0], "failed", problems=(str(error),))
+            return None
+        half = len(partitions) // 2
+        _make_or_split(step, partitions[:half], splits=True)
+        _make_or_split(step, partitions[half:], splits=True)
+    return None
+
+
 def _chunks(project: Project, contract: Contract, partitions: Sequence[str]) -> Iterator[list[str]]:
     """Splits a range so that no chunk stages many more than CHUNK_ROWS; what depends on the slice goes one by one."""
-    function = project.functions.get(contract.name)
-    by_slice = function is not None and SLICE_DAY in function.settings
-    if by_slice or any(wanted.window.kind in ("before", "previous", "range") for wanted in contract.inputs):
+    if goes_one_by_one(project, contract):
         yield from ([partition] for partition in partitions)
         return
     weights = _expected_rows(project, contract, partitions)
@@ -175,10 +187,11 @@ def _make_chunk(step: _Step, partitions: Sequence[str]) -> None:
         if judged is not None:
             # quarantine is written before the publication: a crash in between repeats both, and loses neither
             held = quarantine_to_arrow(judged, contract, run_id=step.run_id, at=now)
-            platform.replace_quarantine(contract.name, held, candidate.partitions)
+            platform.replace_quarantine(contract.name, held, candidate.partitions, rewrite=step.rewrite)
+        published = _publish(step, session, target, candidate, judged, now)
+        # after the commit: the verdicts of an overtaken attempt are about rows that nobody will see
         history = results_to_arrow(results, contract=contract, run_id=step.run_id, evaluated_at=now)
         platform.append_results(history)
-        published = _publish(step, session, target, candidate, judged, now)
         if judged is not None and published.revisions:
             outcome.preview = _preview(session, judged.good, contract)
     outcome.results += results
@@ -222,7 +235,8 @@ def _publish(
     contract, before, rewrite = step.contract, target.state.slices, step.rewrite
     good = [p for p, verdict in judged.verdicts.items() if not verdict.problems] if judged else []
     if rewrite:
-        _refuse_to_lose(contract, [p for p, entry in before.items() if entry.rows and p not in good], candidate)
+        held = {p for p, entry in before.items() if entry.rows} | target.state.unknown
+        _refuse_to_lose(contract, sorted(held - set(good)), candidate)
     if judged is None or not good:
         return _Published(target.version, frozenset(), {})
     found = session.fingerprints(judged.good, contract)

@@ -9,13 +9,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Self
 
 from dataplatform.contracts.model import WHOLE, Contract
 from dataplatform.contracts.schema import arrow_schema
 from dataplatform.engines.macros import MACROS
 from dataplatform.engines.session import ROW_ERRORS, Staged
-from dataplatform.errors import ShapeError
+from dataplatform.errors import ShapeError, UnfitValueError
 from dataplatform.lake.table import predicate
 
 if TYPE_CHECKING:
@@ -42,8 +43,10 @@ class DuckDBSession:
         self._names = (f"_dp_{number}" for number in itertools.count(1))
         settings = {"TimeZone": "UTC", "memory_limit": memory_limit, "preserve_insertion_order": True}
         settings["enable_progress_bar"] = False  # DuckDB draws it on standard output, terminal or not
-        if spill is not None:
-            settings["temp_directory"] = str(spill)
+        # two connections that spill into one folder read each other's blocks and crash: each has its own
+        self._spill = None if spill is None else TemporaryDirectory(dir=spill, ignore_cleanup_errors=True)
+        if self._spill is not None:
+            settings["temp_directory"] = self._spill.name
         if threads is not None:
             settings["threads"] = threads
         for name, value in settings.items():
@@ -56,6 +59,8 @@ class DuckDBSession:
 
     def __exit__(self, *exc: object) -> None:
         self._backend.disconnect()
+        if self._spill is not None:
+            self._spill.cleanup()
 
     @property
     def backend(self) -> Backend:
@@ -104,7 +109,7 @@ class DuckDBSession:
         try:
             self.connection.execute(f"CREATE TEMP TABLE {target} AS SELECT {', '.join(selected)} FROM ({sql})")
         except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
-            raise ShapeError(
+            raise UnfitValueError(
                 f"{contract.full_name}: a value does not fit its column's type: {str(error).splitlines()[0]}; "
                 "widen the type in the contract or quarantine such rows in the function"
             ) from error
@@ -166,14 +171,26 @@ def relation_sql(
     if not files:
         nothing = ", ".join(f"CAST(NULL AS {c.type.duckdb}) AS {quote(c.name)}" for c in chosen)
         return f"SELECT {nothing} WHERE false"
-    present = {field.name for field in opened.handle.schema().fields} if opened.handle is not None else set()
+    scanned = _scan(connection, opened, [f.path for f in files], scratch_name)
+    present = _columns_of(connection, opened, scanned)
     selected = ", ".join(
         f"CAST({quote(c.name) if c.name in present else 'NULL'} AS {c.type.duckdb}) AS {quote(c.name)}" for c in chosen
     )
     where = ""
     if partitions is not None and any(file.partition is None for file in files):
         where = f" WHERE {predicate(contract.partition_column or '', sorted(partitions))}"
-    return f"SELECT {selected} FROM {_scan(connection, opened, [f.path for f in files], scratch_name)}{where}"
+    return f"SELECT {selected} FROM {scanned}{where}"
+
+
+def _columns_of(connection: duckdb.DuckDBPyConnection, opened: Opened, scanned: str) -> set[str]:
+    """The columns that the files of a slice have: the table's, unless some were written before a column was added.
+
+    The engine is asked only where that may be, because the answer costs a look at every file.
+    """
+    contracts = {entry.contract for entry in opened.state.slices.values()}
+    if len(contracts) == 1 and not opened.state.unknown and opened.handle is not None:
+        return {field.name for field in opened.handle.schema().fields}
+    return {str(row[0]) for row in connection.execute(f"DESCRIBE SELECT * FROM {scanned}").fetchall()}
 
 
 def _scan(connection: duckdb.DuckDBPyConnection, opened: Opened, paths: Sequence[str], scratch_name: str) -> str:

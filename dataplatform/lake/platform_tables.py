@@ -32,14 +32,21 @@ class PlatformTables:
     def quarantine_uri(self, table: str) -> Path:
         return self.root / QUARANTINE / table
 
-    def replace_quarantine(self, table: str, rows: pa.Table | None, partitions: Sequence[str]) -> None:
-        """Replaces the quarantined rows of `partitions` by `rows` (none when None), in one commit."""
+    def replace_quarantine(
+        self, table: str, rows: pa.Table | None, partitions: Sequence[str], *, rewrite: bool = False
+    ) -> None:
+        """Replaces the quarantined rows of `partitions` by `rows` (none when None), in one commit.
+
+        `rewrite` replaces all of them and their columns' types, as a rebuild does to the table.
+        """
         from deltalake import write_deltalake
 
         uri, replaced = self.quarantine_uri(table), predicate(PARTITION, sorted(set(partitions)))
 
         def empty(handle: DeltaTable) -> None:
-            if {str(entry[PARTITION]) for entry in handle.partitions()}.intersection(partitions):
+            if rewrite:
+                handle.delete()
+            elif {str(entry[PARTITION]) for entry in handle.partitions()}.intersection(partitions):
                 handle.delete(replaced)
 
         if rows is None or not rows.num_rows:
@@ -48,7 +55,11 @@ class PlatformTables:
         held = rows
         _commit(
             lambda: _open_or_create(uri, held.schema, [PARTITION]),
-            lambda handle: write_deltalake(handle, held, mode="overwrite", predicate=replaced, schema_mode="merge"),
+            lambda handle: (
+                write_deltalake(handle, held, mode="overwrite", schema_mode="overwrite")
+                if rewrite
+                else write_deltalake(handle, held, mode="overwrite", predicate=replaced, schema_mode="merge")
+            ),
         )
 
     def quarantined_counts(self, table: str) -> dict[str, int]:

@@ -140,9 +140,39 @@ class LakeTable:
                 self.folder, arrow_schema(self.contract), self._partition_by, self.contract.name, _CONFIGURATION
             )
             opened = self.open()
+        elif not (opened.files or opened.state.slices or opened.state.unknown or self._fits(opened.handle)):
+            self._shape_again(opened.handle)
+            opened = self.open()
         if opened.is_ahead:
             forget_after(self.folder, opened.version)
         return opened
+
+    def _fits(self, handle: DeltaTable) -> bool:
+        """Whether the stored columns, types and layout are the contract's, but for columns that were added since."""
+        import pyarrow as pa
+
+        exported: Any = handle.schema().to_arrow()  # of another Arrow library; pyarrow's stubs do not know the protocol
+        stored = {field.name: field.type for field in pa.schema(exported)}
+        wanted = {field.name: field.type for field in arrow_schema(self.contract)}
+        same = all(wanted.get(name) == type_ for name, type_ in stored.items())
+        return same and handle.metadata().partition_columns == (self._partition_by or [])
+
+    def _shape_again(self, handle: DeltaTable) -> None:
+        """Gives a table in which nothing was ever published the columns of today's contract."""
+        from deltalake import CommitProperties, write_deltalake
+        from deltalake.exceptions import CommitFailedError
+
+        try:
+            write_deltalake(
+                handle,
+                arrow_schema(self.contract).empty_table(),
+                mode="overwrite",
+                schema_mode="overwrite",
+                partition_by=self._partition_by,
+                commit_properties=CommitProperties(custom_metadata={_SLICES: "[]"}, max_commit_retries=0),
+            )
+        except CommitFailedError as error:
+            raise OvertakenError(f"{self.contract.full_name}: another run published it meanwhile") from error
 
     def publish(
         self,
@@ -230,11 +260,11 @@ def _distrust_unrecorded(handle: DeltaTable, state: State) -> tuple[State, froze
     commits = {int(c["version"]): c for c in handle.history(handle.version() - min(unrecorded) + 1)}
     for version in sorted(unrecorded):
         commit = commits.get(version, {})  # nothing: the log no longer goes back so far
-        if commit.get("operation") in _HOUSEKEEPING:
+        slices = json.loads(commit.get(_SLICES, "null"))
+        if commit.get("operation") in _HOUSEKEEPING or slices == []:
             housekeeping.add(version)
         else:
-            slices = commit.get(_SLICES)
-            state = state.without(version, None if slices is None else json.loads(slices))
+            state = state.without(version, slices)
     return state, frozenset(housekeeping)
 
 

@@ -130,6 +130,8 @@ class _Runner:
         self.summary = RunSummary()
         self.failed: set[SliceName] = set()
         self.attempts: Counter[SliceName] = Counter()
+        self.ran: frozenset[str] = frozenset()
+        """The tables of the last wave whose step ran; those after a failed one did not."""
         self._definitions = build(project, self._finished)
 
     def _finished(self, outcome: Outcome) -> None:
@@ -149,9 +151,9 @@ class _Runner:
             if wave is None:
                 break
             self.run_wave(wave)
-            done = {(table, p) for table in wave.tables for p in self._partitions(table, wave)}
-            force -= done
-            self.attempts.update(done)
+            made = {(table, p) for table in self.ran for p in self._partitions(table, wave)}
+            force -= made
+            self.attempts.update(made)
         for table, reasons in plan.refused.items():
             self.summary.failed.append(
                 f"{table}: its contract changed ({'; '.join(reasons)}); run `dataplatform rebuild {table} --yes`"
@@ -186,6 +188,7 @@ class _Runner:
         result, seconds = self._execute(keys, {**ranged, **(tags or {})})
         outcomes = {o.table: o for o in self.summary.outcomes[before:]}
         errors = step_errors(result)
+        self.ran = frozenset(t for t in wave.tables if t in outcomes or op_name(self.project.catalog.get(t)) in errors)
         for table in wave.tables:
             contract = self.project.catalog.get(table)
             outcome, error = outcomes.get(table), errors.get(op_name(contract))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dataplatform.project import Project
     from dataplatform.sources.base import Offer, Source
 
+Renewal = tuple[tuple[int, int], dict[str, "InputRevisions"]]
+"""(order of the record's entry that was looked at, revisions that it may move on to)."""
 SliceName = tuple[str, str]
 """(table, partition)."""
 LOST = "published, but its record is lost"
@@ -49,7 +51,7 @@ class Plan:
     """Raw partitions of open days for which nothing was delivered: a warning, and nothing is done."""
     refused: dict[str, list[str]] = field(default_factory=dict)
     """Tables whose contract changed in a way that needs `dataplatform rebuild`; they and what reads them wait."""
-    renewable: dict[str, dict[str, dict[str, InputRevisions]]] = field(default_factory=dict)
+    renewable: dict[str, dict[str, Renewal]] = field(default_factory=dict)
     """table -> partition -> inputs whose new revision was found not to concern the slice: only the record moves on."""
 
     def slices(self) -> Iterable[StaleSlice]:
@@ -222,8 +224,8 @@ class _Planner:
             return StaleSlice(contract.name, key, f"{', '.join(upstream)} will be made", grows, frozenset(after))
         if reason:
             return StaleSlice(contract.name, key, reason, certain=True, after=frozenset(after))
-        if renewed:
-            self.plan.renewable.setdefault(contract.name, {})[key] = renewed
+        if renewed and entry is not None:
+            self.plan.renewable.setdefault(contract.name, {})[key] = (entry.order, renewed)
         return None
 
     def _unpublished_references(self, contract: Contract) -> set[SliceName]:

@@ -20,8 +20,9 @@ def renew_records(project: Project, plan: Plan) -> None:
         sequence = time.time_ns()
         slices = {
             partition: replace(entry, inputs={**entry.inputs, **inputs}, sequence=sequence)
-            for partition, inputs in renewed.items()
-            if (entry := opened.state.slices.get(partition)) is not None
+            for partition, (planned, inputs) in renewed.items()
+            # only what the plan looked at: what was published since has its own inputs
+            if (entry := opened.state.slices.get(partition)) is not None and entry.order == planned
         }
         write_record(opened.table.folder, Record(opened.housekeeping, slices, opened.state.shape or {}))
     plan.renewable.clear()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from dataplatform.contracts.model import WHOLE, Contract
-from dataplatform.errors import ShapeError
+from dataplatform.errors import UnfitValueError
 
 if TYPE_CHECKING:
     import ibis
@@ -102,7 +102,7 @@ class Scope:
         """Raises ShapeError when the candidate has rows of partitions that were not asked for."""
         if outside:
             named = ", ".join(f"{outside[name]} rows of {name}" for name in sorted(outside)[:5])
-            raise ShapeError(
+            raise UnfitValueError(
                 f"{self.contract.full_name} {_span(self.partitions)}: rows outside the slice ({self.column}): {named}; "
                 "a function may return rows of its own partitions only"
             )
