@@ -1,0 +1,1 @@
+"""Real services: processes, ports and browsers."""

@@ -1,0 +1,91 @@
+"""Dagster's UI and daemon as `dataplatform up` starts them, and questions to it as its pages ask them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dataplatform.cli.app import INTERRUPTED
+from dataplatform.operations.serve import HOST
+from dataplatform.settings import CHECKOUT
+from dataplatform_tests.command import options
+from dataplatform_tests.service.dagster.ledger_week import SECONDS, LedgerWeek
+
+HURRIED = Path(__file__).with_name("hurried")
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running UI; `greeting` is all that stood in the terminal once it answered."""
+
+    week: LedgerWeek
+    port: int
+    greeting: str = ""
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        """The answer of the UI's GraphQL. An error in it fails the test."""
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(
+            f"http://{HOST}:{self.port}/graphql", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310 - same
+            found = json.load(answer)
+        assert "errors" not in found, found["errors"]
+        return found["data"]
+
+
+def until(what: str, look: Callable[[], Found | None]) -> Found:
+    """The first answer of `look` that is not None; fails when there is none in time."""
+    pause, deadline = threading.Event(), time.monotonic() + SECONDS
+    while (found := look()) is None:
+        assert time.monotonic() < deadline, f"{what} did not come about in {SECONDS} seconds"
+        pause.wait(0.2)
+    return found
+
+
+@contextmanager
+def serving(week: LedgerWeek) -> Iterator[Served]:
+    """`dataplatform up` from start to Ctrl-C, with a daemon in a hurry."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port = int(probe.getsockname()[1])
+    served, said = Served(week, port), week.folder / "up.txt"
+    command = [sys.executable, "-c", "from dataplatform.cli import main; main()", *options(week.settings)]
+    with (
+        said.open("w", encoding="utf-8") as output,
+        subprocess.Popen(
+            [*command, "up", "--port", str(port)],
+            cwd=week.folder,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HURRIED), str(CHECKOUT)])},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
+        try:
+            until("the UI", lambda: _answers(served, process, said))
+            yield replace(served, greeting=said.read_text(encoding="utf-8"))
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(SECONDS) == INTERRUPTED
+
+
+def _answers(served: Served, process: subprocess.Popen[bytes], said: Path) -> bool | None:
+    assert process.poll() is None, said.read_text(encoding="utf-8")
+    try:
+        return bool(served.ask("{ version }"))
+    except (urllib.error.URLError, ConnectionError):
+        return None
