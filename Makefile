@@ -31,7 +31,7 @@ ui: .venv/.runtime
 	@$(BIN)/dataplatform up $(ARGS)
 
 test: lint
-	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-fail-under=95 $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=95 $(ARGS)
 
 lint: .venv/.dev
 	$(BIN)/ruff check --quiet --output-format concise
