@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from dataplatform.errors import PlatformError, UnknownNameError
 from dataplatform.serving.statement import QueryError, asks_for_the_catalog, check_reading, first_line, mentions
@@ -91,7 +92,8 @@ def _close_off(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Non
         "TimeZone": "UTC",
         "enable_progress_bar": False,  # it would be drawn into the answer
         "memory_limit": settings.memory_limit,
-        "temp_directory": str(settings.tmp_dir),
+        # made when it is needed, and of this connection alone: two in one folder read each other's blocks
+        "temp_directory": str(settings.tmp_dir / f"query-{uuid4().hex}"),
         "python_enable_replacements": False,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,

@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from dataplatform.errors import PermanentError
@@ -144,12 +145,12 @@ class Warehouse:
             "TimeZone": "UTC",
             "enable_progress_bar": False,
             "memory_limit": settings.memory_limit,
-            "temp_directory": str(settings.tmp_dir),
             # rows stay in the lake's order, where neighbours are alike: half the size of rows as threads deliver them
             "preserve_insertion_order": True,
         }
-        with closing(duckdb.connect(str(file))) as connection:
-            for name, value in options.items():
+        # a spill folder of its own: two connections in one read each other's blocks
+        with TemporaryDirectory(dir=settings.tmp_dir) as spill, closing(duckdb.connect(str(file))) as connection:
+            for name, value in {**options, "temp_directory": spill}.items():
                 connection.execute(f"SET {name} = ?", [value])
             yield connection
 
