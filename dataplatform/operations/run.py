@@ -161,6 +161,9 @@ class _Runner:
         for table, partitions in plan.missing_files.items():
             shown = ", ".join(partitions[:5]) + (f" and {len(partitions) - 5} more" if len(partitions) > 5 else "")
             self.summary.warnings.append(f"{table}: file_missing on open days: {shown}")
+        for contract in self.project.catalog:
+            if contract.source is not None and (select is None or contract.name in select):
+                self.summary.warnings += [f"{contract.name}: {w}" for w in self.project.source(contract).strays()]
         if select is None:
             self._serve()
         self.summary.reconciled = reconcile_events(self.project, self.instance)

@@ -222,6 +222,13 @@ def test_many_open_days_without_a_file_are_counted(tmp_path: Path, instance: dg.
     assert warning.endswith("on open days: 2011-01-02, 2011-01-03, 2011-01-04, 2011-01-05, 2011-01-06 and 4 more")
 
 
+def test_a_file_that_belongs_to_no_day_is_a_warning(delivered: Project, instance: dg.DagsterInstance) -> None:
+    (Path(delivered.settings.landing) / "orders" / "notes.txt").write_text("hello", encoding="utf-8")
+    summary = run_stale(delivered, build_definitions, instance)
+    assert any("notes.txt" in warning for warning in summary.warnings), summary.warnings
+    assert summary.exit_code == 0
+
+
 def test_a_file_that_vanished_changes_nothing(delivered: Project, instance: dg.DagsterInstance) -> None:
     run_stale(delivered, only_tables, instance)
     (delivered.settings.landing / "orders" / f"{D1}.csv").unlink()
