@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from dataplatform.assets.definition import asset_key
+from dataplatform.assets.definition import asset_key, op_name
 from dataplatform.contracts.model import WHOLE, Grain
 from dataplatform.reports.asset import REPORT_KEY
 from dataplatform.reports.sales import report_stale
@@ -61,16 +61,23 @@ def _next_request(project: Project, instance: dg.DagsterInstance) -> dg.RunReque
             break
         request = run_request(project, wave)
         filters = dg.RunsFilter(tags={WAVE: request.tags[WAVE]}, statuses=[dg.DagsterRunStatus.FAILURE])
-        if not instance.get_runs(filters, limit=1):
+        runs = instance.get_runs(filters, limit=1)
+        if not runs:
             return request
         failed |= {
             (table, partition)
-            for table in wave.tables
+            for table in _failed_tables(project, instance, runs[0].run_id, wave)
             for partition in (wave.partitions if project.catalog.get(table).is_partitioned else (WHOLE,))
         }
     if Warehouse(project).stale() or report_stale(project):
         return dg.RunRequest(asset_selection=[WAREHOUSE_KEY, REPORT_KEY], tags={SCHEDULED: "true"})
     return None
+
+
+def _failed_tables(project: Project, instance: dg.DagsterInstance, run_id: str, wave: Wave) -> tuple[str, ...]:
+    """The tables whose own step failed; those skipped behind them may come with other slices. All when no step did."""
+    steps = {s.step_key for s in instance.get_run_step_stats(run_id) if s.status and s.status.value == "FAILURE"}
+    return tuple(table for table in wave.tables if op_name(project.catalog.get(table)) in steps) or wave.tables
 
 
 def run_request(project: Project, wave: Wave) -> dg.RunRequest:

@@ -1,0 +1,1 @@
+"""Schedules on a temporary lake and a real instance."""
