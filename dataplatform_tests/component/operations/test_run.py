@@ -237,6 +237,17 @@ def test_a_file_that_vanished_changes_nothing(delivered: Project, instance: dg.D
     assert len(shop.rows(delivered, "raw_shop_orders")) == 3
 
 
+def test_a_file_without_lines_erases_no_day_and_is_read_once(delivered: Project, instance: dg.DagsterInstance) -> None:
+    run_stale(delivered, only_tables, instance)
+    drop(delivered, D1)
+    summary = run_stale(delivered, only_tables, instance)
+    assert made(summary) == {"raw_shop_orders": [D1]}
+    assert summary.exit_code == 0
+    kept = f"raw.raw_shop_orders {D1}: nothing was delivered, 2 published rows stay"
+    assert [warning for warning in summary.warnings if warning.startswith(kept)]
+    assert len(shop.rows(delivered, "raw_shop_orders")) == 3
+
+
 # what is asked for by name
 
 
