@@ -18,7 +18,7 @@ LIMIT = 5_000
 """More differing rows than this are not listed: every reader is then concerned."""
 FIRST_DAY, OPEN_END = "1900-01-01", "9999-12-31"
 EVERY_COLUMN = ("*",)
-Member = tuple[str, int | None, str, str, tuple[str, ...]]
+Member = tuple[str | None, int | None, str, str, tuple[str, ...]]
 
 
 def change_set(
@@ -42,9 +42,6 @@ def change_set(
     if differing[0] is None or differing[1] is None:
         return ChangeSet((0, 0), known, revision, None)
     gone, come = ({_version(row, identity): row for row in rows} for rows in differing if rows is not None)
-    if any(row[identity.id] is None for row in (*gone.values(), *come.values())):
-        # the unknown member: facts hold it under ids that no list can name
-        return ChangeSet((0, 0), known, revision, None)
     members: list[Member] = []
     for name in {**gone, **come}:
         members += _differences(gone.get(name), come.get(name), identity, contract.column_names)
@@ -64,7 +61,8 @@ def _differences(
     before: Mapping[str, Any] | None, after: Mapping[str, Any] | None, identity: Dimension, columns: tuple[str, ...]
 ) -> list[Member]:
     row = after or before or {}
-    natural, key = str(row[identity.id]), row[identity.key]
+    natural = None if row[identity.id] is None else str(row[identity.id])
+    key = row[identity.key]
     start, end = _interval(row, identity)
     if before is None or after is None:
         return [(natural, key, start, end, EVERY_COLUMN)]

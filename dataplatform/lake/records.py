@@ -63,7 +63,7 @@ class ChangeSet:
     order: tuple[int, int]
     before: str
     after: str
-    members: tuple[tuple[str, int | None, str, str, tuple[str, ...]], ...] | None
+    members: tuple[tuple[str | None, int | None, str, str, tuple[str, ...]], ...] | None
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,8 @@ def _members(changes: Sequence[ChangeSet], unknown: str | None, uses: set[str]) 
         for natural, key, start, end, columns in change.members:
             if "*" not in columns and not uses & set(columns):
                 continue
+            if natural is None:  # the unknown member: readers hold it under ids that no list can name
+                return None
             found.add((natural if unknown is None else str(key), start, end))
             if unknown and "*" in columns:
                 found.add((unknown, start, end))
