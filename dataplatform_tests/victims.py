@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 from dataplatform.settings import Settings
 from dataplatform_tests.command import options
@@ -39,13 +40,11 @@ PATIENCE = 120.0
 
 
 class Victim:
-    """A `dataplatform` command at work in a process of its own. `output` is where it prints."""
+    """A function at work in a process of its own. `output` is where it prints, and its working folder."""
 
-    def __init__(self, settings: Settings, arguments: Sequence[str], output: Path) -> None:
+    def __init__(self, work: Callable[..., None], arguments: Sequence[Any], output: Path) -> None:
         self.output = output
-        self._process: ForkServerProcess = _CONTEXT.Process(
-            target=_work, args=([*options(settings), *arguments], output), daemon=True
-        )
+        self._process: ForkServerProcess = _CONTEXT.Process(target=_work, args=(work, arguments, output), daemon=True)
         self._process.start()
 
     @property
@@ -82,8 +81,13 @@ class Victim:
 
 
 def start(settings: Settings, *arguments: str, output: Path) -> Victim:
-    """Starts the command; it works in the folder of `output`."""
-    return Victim(settings, arguments, output)
+    """Starts the `dataplatform` command."""
+    return Victim(_command, [*options(settings), *arguments], output)
+
+
+def settle(settings: Settings, output: Path) -> Victim:
+    """Starts making what is stale without the command's lock and without Dagster, as another way in would."""
+    return Victim(_settle, [settings], output)
 
 
 def kill_after(settings: Settings, seconds: float, *arguments: str, output: Path) -> bool:
@@ -104,11 +108,22 @@ def seconds_of(settings: Settings, *arguments: str, output: Path) -> float:
     return time.perf_counter() - started
 
 
-def _work(arguments: Sequence[str], output: Path) -> None:
-    from dataplatform.cli import main
-
+def _work(work: Callable[..., None], arguments: Sequence[Any], output: Path) -> None:
     with output.open("w", encoding="utf-8") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     os.chdir(output.parent)
+    work(*arguments)
+
+
+def _command(*arguments: str) -> None:
+    from dataplatform.cli import main
+
     main(arguments)
+
+
+def _settle(settings: Settings) -> None:
+    from dataplatform.project import Project
+    from dataplatform_tests.shop import settle
+
+    settle(Project.load(settings))

@@ -198,24 +198,25 @@ class _Planner:
         grows = False
         for wanted in contract.inputs:
             read = self._reads(contract, wanted, key)
-            published = self.opened(wanted.table).state.revisions
+            state = self.opened(wanted.table).state
             pending = set(self.plan.stale.get(wanted.table, {})).intersection(read)
-            available = {p for p in read if p in published} | pending
+            available = {p for p in read if p in state.revisions} | pending
             if not required(wanted, key, read) <= available:
                 return None
             if not available and wanted.window.kind in ("same", "all"):
                 return None
             after |= {(wanted.table, p) for p in pending}
-            grows = grows or any(p not in published for p in pending)
             if entry is None:
                 continue
-            now = revisions_read(wanted, read, published)
-            if now == entry.inputs.get(wanted.parameter):
+            before = entry.inputs.get(wanted.parameter, {})
+            now = revisions_read(wanted, read, state.revisions)
+            grows = grows or _grows(before, now, pending - state.revisions.keys())
+            if not _is_changed(before, now, pending):
                 continue
             if key in untouched.get(wanted.parameter, ()):
                 renewed[wanted.parameter] = now
             else:
-                changed.append(_describe_change(wanted, entry.inputs.get(wanted.parameter, {}), now))
+                changed.append(_describe_change(wanted, before, now))
         after |= self._unpublished_references(contract)
         reason = self._own_reason(contract, key, never="never published") or "; ".join(changed)
         reason = reason or self._quarantine_reason(contract, key)
@@ -250,6 +251,23 @@ class _Planner:
                 if hit is not None:
                     found[wanted.parameter] = frozenset(self.opened(contract.name).state.slices) - hit
         return found
+
+
+def _is_changed(before: InputRevisions, now: InputRevisions, pending: Collection[str]) -> bool:
+    """Whether an input is not what was read, whatever its pending partitions come to.
+
+    They may come to what they were: after a crash, or when an older copy was restored.
+    """
+    if EVERYTHING in before or EVERYTHING in now:
+        return before != now and not pending
+    return any(before.get(p) != now.get(p) for p in {**before, **now} if p not in pending)
+
+
+def _grows(before: InputRevisions, now: InputRevisions, new: Collection[str]) -> bool:
+    """Whether pending partitions that nobody has published add to what was read, whatever they come to."""
+    if EVERYTHING in before or EVERYTHING in now:
+        return before == now and bool(new)
+    return any(p not in before for p in new)
 
 
 def _describe_change(wanted: Input, before: InputRevisions, now: InputRevisions) -> str:
