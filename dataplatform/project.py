@@ -46,6 +46,9 @@ class Project:
         from dataplatform.sources import make_source
 
         catalog = load_catalog(settings.tables_dir)
+        if not len(catalog):  # a mistyped folder would leave the warehouse without tables
+            fix = "put DATAPLATFORM_TABLES right, or write a first table with `dataplatform new-table LAYER NAME`"
+            raise ContractError([f"{settings.tables_dir}: holds no <layer>/<table>.yaml; {fix}"])
         functions: dict[str, TableFunction] = {}
         bindings: dict[str, Binding] = {}
         problems: list[str] = []

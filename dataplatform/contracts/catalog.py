@@ -111,8 +111,10 @@ def load_catalog(tables_dir: Path) -> Catalog:
     """Reads every `<layer>/<table>.yaml` below `tables_dir`.
 
     Raises ContractError with the problems of all files; those of the whole set are looked for once every file
-    reads by itself.
+    reads by itself; also when there is no such folder.
     """
+    if not tables_dir.is_dir():
+        raise ContractError([f"{tables_dir}: there is no such folder of tables; put DATAPLATFORM_TABLES right"])
     contracts: list[Contract] = []
     problems: list[str] = []
     for path in sorted(tables_dir.glob("*/*.yaml")):

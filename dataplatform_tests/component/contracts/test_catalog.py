@@ -56,6 +56,11 @@ def test_a_folder_without_contracts_is_an_empty_catalog(tmp_path: Path) -> None:
     assert load_catalog(tmp_path) == Catalog(())
 
 
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="/nowhere: there is no such folder of tables; put DATAPLATFORM_TABLES"):
+        load_catalog(tmp_path / "nowhere")
+
+
 def test_a_table_is_found_with_and_without_its_layer(shop: TableFactory) -> None:
     catalog = shop.catalog()
 
