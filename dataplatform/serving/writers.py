@@ -34,7 +34,7 @@ _WIDE = 10_000
 def write_answer(answer: Answer, form: str, output: Path | None = None) -> None:
     """Writes the answer as `table`, `csv`, `json` or `parquet`, to standard output or, whole or not at all, to a file.
 
-    Raises UnknownNameError for another format, and QueryError for Parquet on a terminal.
+    Raises UnknownNameError for another format, and QueryError for Parquet on a terminal or where no file can be.
     """
     if form not in _WRITERS:
         raise UnknownNameError("format", form, _WRITERS)
@@ -50,6 +50,9 @@ def _sink(output: Path | None) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    if output.is_dir() or not output.parent.is_dir():
+        what = "is a folder" if output.is_dir() else f"there is no folder {output.parent}"
+        raise QueryError(f"cannot write {output}: {what}; name a file in a folder that is there")
     partial = output.with_name(f"{output.name}.partial")
     try:
         with partial.open("wb") as file:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 DELIMITERS = (",", ";", "\t", "|")
 _BLANK_LINES = re.compile(r"[\r\n]*")
 _REST_OF_LINE = re.compile(r"[^\r\n]*")
+_SHOWN = 40
+"""Characters of a column's name, and names, that a message shows: a file that is none has a header of any length."""
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,7 @@ def _judged_header(name: str, first: _Record, delimiter: str, expected: Collecti
     repeated = [column for column, times in Counter(header).items() if times > 1]
     if repeated:
         raise FileRefusedError(
-            Refusal.DUPLICATED_COLUMN, f"{name}: the header names {', '.join(map(repr, repeated))} more than once"
+            Refusal.DUPLICATED_COLUMN, f"{name}: the header names {names_shown(repeated)} more than once"
         )
     return header
 
@@ -220,4 +222,10 @@ def _missing(missing: Sequence[str], header: Sequence[str], expected: Collection
     renamed = [(near[0], column) for column in missing if (near := difflib.get_close_matches(column, unknown, 1, 0.5))]
     if renamed:
         text += "; was " + ", ".join(f"{column} renamed to {found!r}" for found, column in renamed) + "?"
-    return text + (f"; it also has {', '.join(map(repr, unknown))}" if unknown and not renamed else "")
+    return text + (f"; it also has {names_shown(unknown)}" if unknown and not renamed else "")
+
+
+def names_shown(names: Sequence[str]) -> str:
+    """Column names as a message quotes them, cut where they are too long or too many."""
+    quoted = [repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…") for name in names[:_SHOWN]]
+    return ", ".join(quoted) + (", …" if len(names) > _SHOWN else "")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from dataplatform.contracts.model import Contract
 from dataplatform.contracts.schema import arrow_schema, empty_table
 from dataplatform.sources.base import Delivery, FileRefusedError, Notice, Offer, Refusal, notice
-from dataplatform.sources.csv_files import Records, parse
+from dataplatform.sources.csv_files import Records, names_shown, parse
 from dataplatform.sources.decoding import decode, decompress
 from dataplatform.sources.files import Files, Found
 from dataplatform.sources.landing_spec import EXTRA_COLUMNS, FILE_NAME, LINE_NUMBER, landing_spec
@@ -126,7 +126,7 @@ class LandingSource:
     def _notices(self, partition: str, name: str, records: Records) -> Iterable[str]:
         added = self._added(records)
         if added:
-            yield notice(Notice.ADDED_COLUMNS, f"{name}: also has {', '.join(map(repr, added))}; see {EXTRA_COLUMNS}")
+            yield notice(Notice.ADDED_COLUMNS, f"{name}: also has {names_shown(added)}; see {EXTRA_COLUMNS}")
         if not len(records.cells) and not len(records.rejected) and not self.is_closed(partition):
             yield notice(Notice.NO_ROWS, f"{name}: holds a header and no records, on an open day")
 

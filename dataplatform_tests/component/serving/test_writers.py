@@ -106,6 +106,15 @@ def test_every_format_goes_to_standard_output(
         assert b"1.50" in out
 
 
+@pytest.mark.parametrize(("name", "why"), [("", "is a folder"), ("no/answer.csv", "there is no folder .*/no")])
+def test_an_output_that_cannot_be_a_file_is_refused_with_the_reason(tmp_path: Path, name: str, why: str) -> None:
+    with (
+        run_query(Settings.load(data_dir=tmp_path / "data"), Catalog(()), "SELECT 1") as answer,
+        pytest.raises(QueryError, match=f"cannot write .*: {why}; name a file in a folder that is there"),
+    ):
+        write_answer(answer, "csv", tmp_path / name)
+
+
 def test_parquet_is_refused_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     with (

@@ -155,6 +155,16 @@ def test_columns_are_found_by_name_and_others_stay_beside_them() -> None:
         ("a\n1\n", "missing_column: day.csv: the header has no column b"),
         ("1,2\n3,4\n", "missing_column: day.csv: the header has no column a, b; it also has '1', '2'"),
         ("a,B\n1,2\n", "missing_column: day.csv: the header has no column b; it also has 'B'"),
+        (
+            f"a,{'x' * 100_000}\n",
+            f"missing_column: day.csv: the header has no column b; it also has '{'x' * 40}…'",
+        ),
+        (
+            "a," + ",".join(f"c{number}" for number in range(50)),
+            "missing_column: day.csv: the header has no column b; it also has "
+            + ", ".join(f"'c{number}'" for number in range(40))
+            + ", …",
+        ),
         ("a,b,a\n1,2,3\n", "duplicated_column: day.csv: the header names 'a' more than once"),
         ("a,b,x,x\n1,2,3,4\n", "duplicated_column: day.csv: the header names 'x' more than once"),
         (
