@@ -22,7 +22,8 @@ def mask_reasons(contract: Contract, reasons: Iterable[str]) -> list[str]:
     """Reasons as they may be shown: `email:pattern: a@b` becomes `email:pattern: ***`.
 
     What a function wrote into `_row_errors` is free text. Of a table with private columns it is shown only when it
-    has the form `code:column=…`, with a column that is public and no private one mentioned; else only its code is.
+    has the form `code:column=…`: whole with a public column and no private one mentioned, without the value with a
+    private one; else only its code is.
     """
     if not contract.private_columns:
         return list(reasons)
@@ -35,8 +36,10 @@ def _masked(contract: Contract, private: dict[str, bool], reason: str) -> str:
     if separator and name in private:
         return f"{name}: {MASK}" if private[name] else reason
     code, separator, detail = reason.partition(":")
-    column = detail.partition("=")[0].strip()
+    column, quotes, _ = detail.partition("=")
+    if column in contract.private_columns:
+        return f"{code}:{column}={MASK}" if quotes else reason
     mentioned = re.search(rf"\b({'|'.join(map(re.escape, contract.private_columns))})\b", detail)
-    if not separator or (column in contract.column_names and mentioned is None):
+    if not separator or (column.strip() in contract.column_names and mentioned is None):
         return reason
     return f"{code}:{MASK}"

@@ -108,7 +108,10 @@ def local_clock(raw: ibis.Table, zone: str) -> ibis.Table:
 
 
 def row_errors(lines: ibis.Table) -> ir.ArrayValue:
-    """Every reason why a line cannot be published. One test finds the lines without any: nearly all."""
+    """Every reason why a line cannot be published, under this table's names: only those may be shown of private rows.
+
+    One test finds the lines without any: nearly all.
+    """
     sells_nothing = lines.description.isnull() & ((lines.unit_price == 0) | (lines.price_text == ""))
     other_day = lines.local_at.date() != lines.business_date
     no_customer = lines.customer_text == ""
@@ -122,10 +125,10 @@ def row_errors(lines: ibis.Table) -> ir.ArrayValue:
     reasons = [
         _when(sells_nothing, "names_nothing_sold"),
         _unread("quantity", lines.quantity, lines.quantity_text, _WHOLE),
-        _unread("price", lines.unit_price, lines.price_text, _PLAIN),
-        _when(lines.local_at.isnull(), _quoting("unparseable:invoice_date", lines.moment_text)),
-        _when(other_day, _quoting("not_of_this_day:invoice_date", lines.moment_text)),
-        _when(lines.is_skipped_hour, _quoting("local_time_does_not_exist:invoice_date", lines.moment_text)),
+        _unread("unit_price", lines.unit_price, lines.price_text, _PLAIN),
+        _when(lines.local_at.isnull(), _quoting("unparseable:sold_at", lines.moment_text)),
+        _when(other_day, _quoting("not_of_this_day:sold_at", lines.moment_text)),
+        _when(lines.is_skipped_hour, _quoting("local_time_does_not_exist:sold_at", lines.moment_text)),
         # whose value it is must not be shown
         _when(lines.customer_id.isnull() & ~no_customer, "unparseable:customer_id"),
     ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dataplatform_tests.unit.tables.making import Row, day, delivered, instant, make
+from dataplatform_tests.unit.tables.making import Row, contract, day, delivered, instant, make
 
 
 def clean(**changes: Any) -> Row:
@@ -150,11 +150,11 @@ def test_a_plain_price_is_read_to_the_last_digit(text: str) -> None:
 def test_a_price_that_is_no_plain_number_is_quarantined(text: str) -> None:
     row = clean(price=text)
     assert row["unit_price"] is None
-    assert row["_row_errors"] == [f"unparseable:price='{text}'"]
+    assert row["_row_errors"] == [f"unparseable:unit_price='{text}'"]
 
 
 def test_a_price_with_more_digits_than_are_stored_is_quarantined() -> None:
-    assert errors(price="1234567890123456.5") == ["out_of_range:price='1234567890123456.5'"]
+    assert errors(price="1234567890123456.5") == ["out_of_range:unit_price='1234567890123456.5'"]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_local_time_becomes_utc_and_a_repeated_hour_takes_the_earlier_instant(lo
 @pytest.mark.parametrize("local", ["2011-03-27 01:00:00", "2011-03-27 01:30:00", "2011-03-27 01:59:59"])
 def test_a_local_time_that_the_clocks_skipped_is_quarantined(local: str) -> None:
     found = errors(invoice_date=local, business_date=day("2011-03-27"))
-    assert found == [f"local_time_does_not_exist:invoice_date='{local}'"]
+    assert found == [f"local_time_does_not_exist:sold_at='{local}'"]
 
 
 def test_the_zone_is_a_setting() -> None:
@@ -206,12 +206,12 @@ def test_the_zone_is_a_setting() -> None:
 def test_another_date_format_or_no_date_is_quarantined(text: str) -> None:
     row = clean(invoice_date=text)
     assert row["sold_at"] is None
-    assert row["_row_errors"] == [f"unparseable:invoice_date='{text}'"]
+    assert row["_row_errors"] == [f"unparseable:sold_at='{text}'"]
 
 
 @pytest.mark.parametrize("text", ["2011-01-09 23:59:59", "2011-01-11 00:00:00", "3000-01-10 09:30:00"])
 def test_a_line_of_another_day_is_quarantined(text: str) -> None:
-    assert errors(invoice_date=text) == [f"not_of_this_day:invoice_date='{text}'"]
+    assert errors(invoice_date=text) == [f"not_of_this_day:sold_at='{text}'"]
 
 
 def test_a_line_without_description_and_price_is_quarantined() -> None:
@@ -228,8 +228,8 @@ def test_every_reason_is_given() -> None:
     assert errors(description="", price="", quantity="x", invoice_date="soon", customer_id="y") == [
         "names_nothing_sold",
         "unparseable:quantity='x'",
-        "unparseable:price=''",
-        "unparseable:invoice_date='soon'",
+        "unparseable:unit_price=''",
+        "unparseable:sold_at='soon'",
         "unparseable:customer_id",
     ]
 
@@ -243,6 +243,15 @@ def test_a_customer_number_that_cannot_be_read_is_quarantined_and_not_shown(text
 
 def test_a_customer_number_may_have_18_digits() -> None:
     assert clean(customer_id="9" * 18)["customer_id"] == 999_999_999_999_999_999
+
+
+def test_every_reason_is_under_a_name_of_the_table_so_that_it_may_be_shown() -> None:
+    reasons = errors(price="", quantity="x", invoice_date="soon", customer_id="y")
+    reasons += errors(invoice_date="2011-01-09 23:59:59")
+    reasons += errors(invoice_date="2011-03-27 01:30:00", business_date=day("2011-03-27"))
+    columns = [reason.partition(":")[2].partition("=")[0] for reason in reasons]
+    assert set(columns) == {"quantity", "unit_price", "sold_at", "customer_id"}
+    assert set(columns) <= set(contract("sales_lines").column_names)
 
 
 def test_a_long_text_is_cut_in_its_reason() -> None:
