@@ -92,7 +92,11 @@ class Project:
         return self.days if contract.grain is Grain.DAY else self.months
 
     def code_of(self, contract: Contract) -> str:
-        """Fingerprint of the code that decides a table's rows; of a raw table that is its source's settings."""
+        """Fingerprint of the function that makes a table's rows; "" for a raw table, which has none.
+
+        So a change of the platform's own reader of deliveries makes no raw table stale (how its source is configured
+        is in `contract_of`). `dataplatform run --select` does not force it either; `rebuild TABLE --yes` reads again.
+        """
         function = self.functions.get(contract.name)
         return "" if function is None else function.fingerprint
 
