@@ -83,7 +83,8 @@ def read_only(folder: Path) -> Iterator[str]:
             modes = {path: path.stat().st_mode for path in [folder, *folder.rglob("*")] if not path.is_symlink()}
             for path, mode in modes.items():
                 path.chmod(mode & ~0o222)
-            stack.callback(lambda: [path.chmod(mode) for path, mode in modes.items() if path.exists()])
+            for path, mode in modes.items():
+                stack.callback(path.chmod, mode)
             yield "Permission denied|readonly database"
 
 

@@ -216,6 +216,6 @@ def test_private_values_are_masked_in_what_was_found_and_whole_in_the_quarantine
 
     assert judged.verdicts[D1].warnings == (
         "quantity:minimum: expected quantity >= 0, found 1 of 2 rows otherwise, such as ***",
-        "odd: expected no row that is odd, found 1 of 2 rows otherwise, such as odd:***",
+        "odd: expected no row that is odd, found 1 of 2 rows otherwise, such as odd:code=***",
     )
     assert [row["_reasons"] for row in rows_of(judged.quarantined)] == [["quantity:minimum: -1", "odd:code='a'"]]
