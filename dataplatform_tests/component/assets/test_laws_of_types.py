@@ -1,4 +1,4 @@
-"""What is stored keeps its contract's types, and a contract that changes on a populated table is not applied by chance."""
+"""What is stored keeps its contract's types, and a contract that changes on a populated table waits to be asked."""
 
 from __future__ import annotations
 
