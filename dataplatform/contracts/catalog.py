@@ -61,9 +61,9 @@ class Catalog:
         return self._ordered(other for other in self.names if table in self.upstream(other))
 
     def ancestors(self, name: str) -> tuple[str, ...]:
-        """Every table that `name` depends on, directly or not."""
+        """Every table that `name` needs, directly or not: those it reads, and those its rows are compared with."""
         found: set[str] = set()
-        for table in self.upstream(name):
+        for table in (*self.upstream(name), *self.get(name).references):
             found |= {table, *self.ancestors(table)}
         return self._ordered(found)
 
@@ -78,7 +78,7 @@ class Catalog:
     def select(self, expressions: Iterable[str]) -> tuple[str, ...]:
         """The tables that any of the expressions names; all of them when there is no expression.
 
-        An expression is `table`, `layer.table`, `layer.*` or `*`; a leading `+` adds everything it depends on, a
+        An expression is `table`, `layer.table`, `layer.*` or `*`; a leading `+` adds everything it needs, a
         trailing `+` everything that depends on it. Raises UnknownNameError.
         """
         wanted = list(expressions)

@@ -281,6 +281,7 @@ def test_what_a_relationship_points_at_stands_first(shop: TableFactory) -> None:
 
     assert catalog.names.index("dim_warehouse") < catalog.names.index("bridge_a_b")
     assert catalog.upstream("bridge_a_b") == ("orders",)
+    assert catalog.select(["+bridge_a_b"]) == ("raw_shop_orders", "orders", "dim_warehouse", "bridge_a_b")
 
 
 def test_a_relationship_can_close_a_circle(shop: TableFactory) -> None:
