@@ -1,0 +1,139 @@
+"""The shipped ledger by the real command, once: the facts that must come out, read from the published tables."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from dataplatform.planner.plan import make_plan
+from dataplatform.project import Project
+from dataplatform.serving.query import run_query
+from dataplatform.settings import CHECKOUT, Settings
+from dataplatform_tests.command import options, start
+
+pytestmark = pytest.mark.xdist_group("whole ledger")
+NET = Decimal("9747747.934")
+Ask = Callable[[str], list[tuple[Any, ...]]]
+
+
+@dataclass(frozen=True)
+class Built:
+    """The platform after one `dataplatform run` over all 374 days, and what the command said."""
+
+    project: Project
+    folder: Path
+    said: str
+
+
+def command(settings: Settings, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    process = start([*options(settings), *arguments], folder)
+    said, errors = process.communicate(timeout=600)
+    return subprocess.CompletedProcess(arguments, process.returncode, said, errors)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    folder = tmp_path_factory.mktemp("ledger")
+    settings = Settings.load(
+        data_dir=folder / "data", landing=CHECKOUT / "data" / "landing", start_date="2010-12-01", end_date="2011-12-09"
+    )
+    done = command(settings, folder, "run")
+    assert done.returncode == 0, done.stderr
+    return Built(Project.load(settings), folder, done.stdout)
+
+
+@pytest.fixture
+def ask(built: Built) -> Ask:
+    def answer(sql: str) -> list[tuple[Any, ...]]:
+        with run_query(built.project.settings, built.project.catalog, sql) as found:
+            return [tuple(row.values()) for batch in found.batches() for row in batch.to_pylist()]
+
+    return answer
+
+
+RAW = "raw.raw_ledger_sales_lines"
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        (f"SELECT count(*) FROM {RAW}", 541_909),
+        (f"SELECT count(DISTINCT invoice) FROM {RAW}", 25_900),
+        (f"SELECT count(DISTINCT customer_id) FROM {RAW} WHERE customer_id <> ''", 4_372),
+        (f"SELECT count(*) FROM {RAW} WHERE customer_id = ''", 135_080),
+        (f"SELECT count(*) FROM {RAW} WHERE invoice LIKE 'C%'", 9_288),
+        (f"SELECT count(DISTINCT stock_code) FROM {RAW}", 4_070),
+        (f"SELECT sum(quantity::INTEGER * price::DECIMAL(18,3)) FROM {RAW}", NET),
+        ("SELECT count(*) FROM cleaned.sales_lines", 541_909 - 1_454),
+        ("SELECT count(*) FROM quarantine.sales_lines WHERE list_contains(_reasons, 'names_nothing_sold')", 1_454),
+        ("SELECT sum(net_amount) FROM dimensional.fact_sales", NET),
+        ("SELECT sum(total_amount) - sum(discount_amount) FROM dimensional.fact_sales", NET),
+        ("SELECT count(DISTINCT sale_key) FROM dimensional.fact_sales", 541_909 - 1_454),
+        ("SELECT sum(net_amount) FROM dimensional.fact_sales WHERE date_key // 100 = 201012", Decimal("748957.020")),
+        ("SELECT sum(net_amount) FROM dimensional.fact_sales WHERE date_key // 100 = 201111", Decimal("1461756.250")),
+        ("SELECT count(*) FROM aggregate.daily_sales", 305),
+        ("SELECT sum(net_amount) FROM aggregate.daily_sales", NET),
+        ("SELECT sum(gross_amount) - sum(cancelled_amount) FROM aggregate.daily_sales", NET),
+        ("SELECT sum(net_amount) FROM aggregate.daily_country_sales", NET),
+        (
+            "SELECT sum(net_amount) FROM aggregate.daily_country_sales WHERE country = 'United Kingdom'",
+            Decimal("8187806.364"),
+        ),
+        ("SELECT sum(net_amount) FROM aggregate.monthly_product_sales", NET),
+        ("SELECT count(*) FROM aggregate.customer_metrics", 4_372),
+        ("SELECT sum(customer_count) FROM aggregate.monthly_customer_cohorts WHERE months_since_first = 0", 4_372),
+    ],
+)
+def test_the_ledgers_facts_come_out(ask: Ask, sql: str, expected: object) -> None:
+    assert ask(sql) == [(expected,)]
+
+
+@pytest.mark.parametrize(
+    ("dimension", "key"),
+    [("dim_customer", "customer_key"), ("dim_product", "product_key"), ("dim_location", "location_key")],
+)
+def test_each_fact_row_joins_exactly_one_row_of_each_dimension(ask: Ask, dimension: str, key: str) -> None:
+    sql = f"SELECT count(*), sum(net_amount) FROM dimensional.fact_sales JOIN dimensional.{dimension} USING ({key})"
+    assert ask(sql) == [(541_909 - 1_454, NET)]
+
+
+def test_every_rule_was_judged_in_every_partition(ask: Ask, built: Built) -> None:
+    judged = dict(ask("SELECT table_name, count(DISTINCT rule || partition) FROM quality.rule_results GROUP BY ALL"))
+    for contract in built.project.catalog:
+        least = len(contract.rules) * len(built.project.keys(contract))
+        assert judged[contract.name] >= least, contract.name
+
+
+def test_no_partition_is_left_unpublished(built: Built) -> None:
+    for contract in built.project.catalog:
+        published = built.project.lake.table(contract).open().state.slices
+        assert sorted(published) == sorted(built.project.keys(contract)), contract.name
+    assert len(make_plan(built.project)) == 0
+
+
+def test_a_second_run_finds_nothing_to_do(built: Built) -> None:
+    again = command(built.project.settings, built.folder, "run")
+    assert again.returncode == 0
+    assert "nothing to do" in again.stdout + again.stderr
+
+
+def test_the_warehouse_holds_the_same_sums_and_the_report_the_last_day(built: Built) -> None:
+    settings = built.project.settings
+    with duckdb.connect(str(settings.warehouse_dir / "warehouse.duckdb"), read_only=True) as warehouse:
+        assert warehouse.execute("SELECT sum(net_amount) FROM dimensional.fact_sales").fetchone() == (NET,)
+        assert warehouse.execute("SELECT count(*) FROM aggregate.daily_sales").fetchone() == (305,)
+    page = (settings.reports_dir / "sales.html").read_text(encoding="utf-8")
+    assert "2011-12-09" in page or "9 December 2011" in page
+    assert "http://" not in page.replace("http://www.w3.org", ""), "it opens without a network"
+
+
+def test_the_summary_says_what_happened(built: Built) -> None:
+    for part in ("541,909", "1,454", "names_nothing_sold", "net_amount", "32,131.530", "next:"):
+        assert part in built.said
