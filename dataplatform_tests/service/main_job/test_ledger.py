@@ -105,7 +105,9 @@ def test_each_fact_row_joins_exactly_one_row_of_each_dimension(ask: Ask, dimensi
 
 
 def test_every_rule_was_judged_in_every_partition(ask: Ask, built: Built) -> None:
-    judged = dict(ask("SELECT table_name, count(DISTINCT rule || partition) FROM quality.rule_results GROUP BY ALL"))
+    judged: dict[str, int] = dict(
+        ask("SELECT table_name, count(DISTINCT rule || partition) FROM quality.rule_results GROUP BY ALL")
+    )
     for contract in built.project.catalog:
         least = len(contract.rules) * len(built.project.keys(contract))
         assert judged[contract.name] >= least, contract.name
