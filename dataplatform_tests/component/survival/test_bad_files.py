@@ -19,6 +19,7 @@ from dataplatform_tests import shop
 from dataplatform_tests.small_ledger import HEADER, content, lines, load, outcomes, run, text, write
 from dataplatform_tests.small_shop import verdicts
 
+pytestmark = pytest.mark.xdist_group("bad files")
 RAW = "raw_ledger_sales_lines"
 LAYERS = (RAW, "sales_lines", "fact_sales", "daily_sales")
 

@@ -15,6 +15,7 @@ from dataplatform_tests import shop
 from dataplatform_tests.small_ledger import line, lines, load, outcomes, run, text, write
 from dataplatform_tests.small_shop import quarantine
 
+pytestmark = pytest.mark.xdist_group("bad rows")
 FULL, SPRING = "2011-03-25", "2011-03-27"
 """A day with every kind of bad row among many good ones, and the day on which clocks skip an hour."""
 GOOD = 180
