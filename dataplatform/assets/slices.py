@@ -225,6 +225,8 @@ def refuse_changed_contract(target: Opened) -> None:
 @dataclass(frozen=True)
 class _Published:
     version: int
+    seen: int
+    """The version that the target was opened at: a commit moves its handle on."""
     changed: frozenset[str]
     revisions: dict[str, tuple[int, str]]
 
@@ -238,11 +240,11 @@ def _publish(
         held = {p for p, entry in before.items() if entry.rows} | target.state.unknown
         _refuse_to_lose(contract, sorted(held - set(good)), candidate)
     if judged is None or not good:
-        return _Published(target.version, frozenset(), {})
+        return _Published(target.version, target.version, frozenset(), {})
     found = session.fingerprints(judged.good, contract)
     revisions = {p: found.get(p, (0, EMPTY)) for p in good}
     changed = [p for p in good if rewrite or p not in before or before[p].revision != revisions[p][1]]
-    version, changes = target.version, []
+    version, seen, changes = target.version, target.version, []
     if changed:
         if contract.dimension is not None and before and not rewrite:
             changes = [change_set(session, target, judged.good, contract, contract.dimension, revisions[good[0]][1])]
@@ -251,7 +253,7 @@ def _publish(
             rows = rows.filter(rows[contract.partition_column or ""].cast("string").isin(changed))
         batches, keys = session.batches(rows, contract), step.project.keys(contract)
         version = target.table.publish(target, batches, changed, run_id=step.run_id, keys=keys, rewrite=rewrite)
-    published = _Published(version, frozenset(changed), revisions)
+    published = _Published(version, seen, frozenset(changed), revisions)
     _record(step, target, candidate, judged, published, changes, now)
     return published
 
@@ -282,7 +284,7 @@ def _record(
             revision=revision,
             rows=rows,
             quarantined=judged.verdicts[partition].quarantined_rows,
-            version=published.version if partition in published.changed else target.version,
+            version=published.version if partition in published.changed else published.seen,
             sequence=sequence,
             run_id=step.run_id,
             published_at=now.isoformat(timespec="seconds"),

@@ -86,7 +86,7 @@ def state(project: Project) -> dict[str, Any]:
     return {"rows": published(project), "quarantine": quarantine(project)}
 
 
-@settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(history=histories())
 def test_any_history_gives_the_tables_of_one_clean_build(
     loaded: Project, tmp_path_factory: pytest.TempPathFactory, history: tuple[dict[str, Lines], list[Event]]
