@@ -10,6 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from multiprocessing import get_context
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -69,8 +70,11 @@ class Victim:
         self._process.kill()
         self._process.join()
 
-    def pause(self) -> None:
-        os.kill(self.pid, signal.SIGSTOP)
+    def pause(self) -> bool:
+        """Stops it where it is; whether it was still at work. One that had ended gives its exit code soon after."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGSTOP)
+        return self.wait(0.5) is None
 
     def go_on(self) -> None:
         os.kill(self.pid, signal.SIGCONT)

@@ -8,7 +8,7 @@ cannot win: it is run again from its inputs.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
@@ -188,11 +188,12 @@ def _make_chunk(step: _Step, partitions: Sequence[str]) -> None:
             # quarantine is written before the publication: a crash in between repeats both, and loses neither
             held = quarantine_to_arrow(judged, contract, run_id=step.run_id, at=now)
             platform.replace_quarantine(contract.name, held, candidate.partitions, rewrite=step.rewrite)
-        published = _publish(step, session, target, candidate, judged, now)
-        # after the commit: the verdicts of an overtaken attempt are about rows that nobody will see
-        history = results_to_arrow(results, contract=contract, run_id=step.run_id, evaluated_at=now)
-        platform.append_results(history)
+        published = _publish(step, session, target, candidate, judged)
+        # after the commit: the verdicts of an overtaken attempt are about rows that nobody will see. Before the record:
+        # a crash in between makes the slices, and their verdicts, again
+        platform.append_results(results_to_arrow(results, contract=contract, run_id=step.run_id, evaluated_at=now))
         if judged is not None and published.revisions:
+            _record(step, target, candidate, judged, published, now)
             outcome.preview = _preview(session, judged.good, contract)
     outcome.results += results
     outcome.version = published.version
@@ -227,12 +228,13 @@ class _Published:
     version: int
     seen: int
     """The version that the target was opened at: a commit moves its handle on."""
-    changed: frozenset[str]
-    revisions: dict[str, tuple[int, str]]
+    changed: frozenset[str] = frozenset()
+    revisions: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    changes: Sequence[ChangeSet] = ()
 
 
 def _publish(
-    step: _Step, session: DuckDBSession, target: Opened, candidate: Candidate, judged: Audit | None, now: datetime
+    step: _Step, session: DuckDBSession, target: Opened, candidate: Candidate, judged: Audit | None
 ) -> _Published:
     contract, before, rewrite = step.contract, target.state.slices, step.rewrite
     good = [p for p, verdict in judged.verdicts.items() if not verdict.problems] if judged else []
@@ -240,11 +242,12 @@ def _publish(
         held = {p for p, entry in before.items() if entry.rows} | target.state.unknown
         _refuse_to_lose(contract, sorted(held - set(good)), candidate)
     if judged is None or not good:
-        return _Published(target.version, target.version, frozenset(), {})
+        return _Published(target.version, target.version)
     found = session.fingerprints(judged.good, contract)
     revisions = {p: found.get(p, (0, EMPTY)) for p in good}
     changed = [p for p in good if rewrite or p not in before or before[p].revision != revisions[p][1]]
-    version, seen, changes = target.version, target.version, []
+    changes: list[ChangeSet] = []
+    version = seen = target.version
     if changed:
         if contract.dimension is not None and before and not rewrite:
             changes = [change_set(session, target, judged.good, contract, contract.dimension, revisions[good[0]][1])]
@@ -253,9 +256,7 @@ def _publish(
             rows = rows.filter(rows[contract.partition_column or ""].cast("string").isin(changed))
         batches, keys = session.batches(rows, contract), step.project.keys(contract)
         version = target.table.publish(target, batches, changed, run_id=step.run_id, keys=keys, rewrite=rewrite)
-    published = _Published(version, seen, frozenset(changed), revisions)
-    _record(step, target, candidate, judged, published, changes, now)
-    return published
+    return _Published(version, seen, frozenset(changed), revisions, changes)
 
 
 def _refuse_to_lose(contract: Contract, lost: Sequence[str], candidate: Candidate) -> None:
@@ -269,15 +270,9 @@ def _refuse_to_lose(contract: Contract, lost: Sequence[str], candidate: Candidat
 
 
 def _record(
-    step: _Step,
-    target: Opened,
-    candidate: Candidate,
-    judged: Audit,
-    published: _Published,
-    changes: Sequence[ChangeSet],
-    now: datetime,
+    step: _Step, target: Opened, candidate: Candidate, judged: Audit, published: _Published, now: datetime
 ) -> None:
-    """Right after the commit. A crash before it makes the slices be made again, with equal rows."""
+    """Soon after the commit. A crash before it makes the slices be made again, with equal rows."""
     project, contract, sequence = step.project, step.contract, time.time_ns()
     slices = {
         partition: Slice(
@@ -296,7 +291,7 @@ def _record(
         )
         for partition, (rows, revision) in published.revisions.items()
     }
-    ordered = [ChangeSet((published.version, sequence), c.before, c.after, c.members) for c in changes]
+    ordered = [ChangeSet((published.version, sequence), c.before, c.after, c.members) for c in published.changes]
     versions = target.housekeeping | ({published.version} if published.changed else frozenset())
     write_record(target.table.folder, Record(versions, slices, shape(contract), ordered))
 

@@ -1,4 +1,4 @@
-"""Crashes of one run while another is at work on the same table: nobody vouches for rows it did not see."""
+"""Crashes between one write and the next: nobody vouches for rows it did not see, and no verdict is lost."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from dataplatform.assets import slices
 from dataplatform.assets.candidates import Candidate
 from dataplatform.assets.slices import make_slices
 from dataplatform.contracts.schema import arrow_schema
+from dataplatform.lake.platform_tables import PlatformTables
 from dataplatform.planner.plan import LOST, make_plan
 from dataplatform.project import Project
 from dataplatform_tests.shop import deliver, load, settle, shop_tables
+from dataplatform_tests.small_shop import verdicts
 
 D1, D2 = "2011-01-01", "2011-01-02"
 
@@ -78,3 +80,20 @@ def test_a_slice_whose_record_is_lost_is_named_as_such_and_wakes_nobody_when_it_
     certain = {(s.table, s.partition): s.reason for s in make_plan(shop).slices() if s.certain}
     assert certain == {("orders", D1): LOST, ("orders", D2): LOST}
     assert settle(shop) == [("orders", D1), ("orders", D2)]
+
+
+def test_a_crash_before_the_verdicts_are_written_does_not_lose_them(
+    shop: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    deliver(shop, D1, [("1", "7", "UK", "1")])
+    orders = shop.catalog.get("orders")
+    monkeypatch.setattr(PlatformTables, "append_results", crash)
+    with pytest.raises(KeyboardInterrupt):
+        make_slices(shop, orders, [D1], run_id="killed")
+    monkeypatch.undo()
+    assert settle(shop, select=["orders"]) == [("orders", D1)]
+    judged = {(table, partition) for table, partition, *_ in verdicts(shop)}
+    assert ("orders", D1) in judged

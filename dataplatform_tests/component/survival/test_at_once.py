@@ -25,7 +25,7 @@ def paused_holder(settings: Settings, output: Path) -> Victim:
     lock = settings.data_dir / FILE
     while not (lock.exists() and lock.read_text(encoding="utf-8") == f"{victim.pid}\n"):
         assert victim.wait(0.01) is None, victim.printed
-    victim.pause()
+    assert victim.pause(), victim.printed
     return victim
 
 
@@ -92,10 +92,11 @@ def test_a_run_that_was_asleep_while_corrections_were_published_does_not_bring_b
     for number in range(10):
         settings = make_shop(tmp_path / f"shop-{number}")
         sleeper = victims.settle(settings, tmp_path / f"sleeper-{number}")
-        if sleeper.wait(seconds) is None:
+        if sleeper.wait(seconds) is None and sleeper.pause():
             break
         seconds *= 0.7
-    sleeper.pause()
+    else:
+        pytest.fail("each run had ended before it could be stopped")
     deliver(settings.landing.parent, LATER_FILES)
     corrected = victims.settle(settings, tmp_path / "corrected")
     assert corrected.ends() == 0, corrected.printed
