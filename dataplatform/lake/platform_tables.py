@@ -1,7 +1,8 @@
-"""The platform's own Delta tables beside the lake's layers: quarantined rows and the history of every rule.
+"""The platform's own Delta tables beside the lake's layers: quarantined rows, the history of rules and of runs.
 
 They are always written by delta-rs. `quarantine.<table>` holds the rows that could not be published, by slice: a
-re-run of a slice replaces its own. `quality.rule_results` is appended to, one row per rule, partition and run.
+re-run of a slice replaces its own. `quality.*` and `operations.*` are appended to: `quality.rule_results` has one row
+per rule, partition and run.
 """
 
 from __future__ import annotations
@@ -18,14 +19,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from deltalake import DeltaTable
 
-QUARANTINE, QUALITY = "quarantine", "quality"
+QUARANTINE, QUALITY, OPERATIONS = "quarantine", "quality", "operations"
+ROOMS = (QUARANTINE, QUALITY, OPERATIONS)
 PARTITION, STATUS = "_partition", "_status"
 _ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
 class PlatformTables:
-    """The platform's tables in one lake, under `<root>/quarantine` and `<root>/quality`."""
+    """The platform's tables in one lake, under `<root>/<room>/<table>`."""
 
     root: Path
 
@@ -86,10 +88,14 @@ class PlatformTables:
 
     def append_results(self, rows: pa.Table) -> None:
         """Appends rule results to `quality.rule_results`."""
+        self.append(QUALITY, "rule_results", rows)
+
+    def append(self, room: str, table: str, rows: pa.Table) -> None:
+        """Appends rows to `room.table`, made with their columns when it is not there yet."""
         from deltalake import write_deltalake
 
         if rows.num_rows:
-            uri = self.root / QUALITY / "rule_results"
+            uri = self.root / room / table
             _commit(
                 lambda: _open_or_create(uri, rows.schema, ()),
                 lambda handle: write_deltalake(handle, rows, mode="append"),
@@ -99,7 +105,7 @@ class PlatformTables:
         """`schema.table` -> folder of every platform table that exists, for queries."""
         return {
             f"{room}.{folder.name}": folder
-            for room in (QUARANTINE, QUALITY)
+            for room in ROOMS
             for folder in sorted((self.root / room).glob("*"))
             if (folder / "_delta_log").is_dir()
         }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dataplatform.contracts.model import Layer
 from dataplatform.engines.duckdb import quote, relation_sql
-from dataplatform.lake.platform_tables import QUALITY, QUARANTINE, PlatformTables
+from dataplatform.lake.platform_tables import ROOMS, PlatformTables
 from dataplatform.lake.table import Lake
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from dataplatform.contracts.catalog import Catalog
 
-SCHEMAS = (*(layer.value for layer in Layer), QUARANTINE, QUALITY)
+SCHEMAS = (*(layer.value for layer in Layer), *ROOMS)
 
 
 class LakeViews:
