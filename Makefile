@@ -18,7 +18,7 @@ CACHES := .venv .tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cach
 help:
 	@echo "make run     every table that is stale or missing, then the report"
 	@echo "make ui      Dagster's UI, daemon and code server; Ctrl-C stops all of it"
-	@echo "make test    lint, types, import direction and all tests"
+	@echo "make test    lint, types, import direction and all tests; gets the services that tests talk to, once"
 	@echo "make lint    only the first three; make format: the same, and mends what it may"
 	@echo "make bench   measures against plain DuckDB, at once and twenty times the size"
 	@echo "make lock    resolves the dependencies of pyproject.toml again"
@@ -31,6 +31,7 @@ ui: .venv/.runtime
 	@$(BIN)/dataplatform up $(ARGS)
 
 test: lint
+	@sh .ci/services
 	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=95 $(ARGS)
 
 lint: .venv/.dev
