@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from dataplatform.contracts.model import WHOLE, Contract
 from dataplatform.contracts.schema import arrow_schema
 from dataplatform.errors import OvertakenError, PermanentError
+from dataplatform.lake.holds import SLICES, HeldError, Hold, read_hold, write_hold
 from dataplatform.lake.records import State, forget_after, read_state
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 UNREADABLE_FEATURES = frozenset({"deletionVectors", "columnMapping", "typeWidening", "v2Checkpoint"})
 """Delta features with which a plain read of the files would give wrong rows; such tables are refused."""
-_RUN, _SLICES = "dataplatform.run_id", "dataplatform.slices"
+_RUN = "dataplatform.run_id"
 _CONFIGURATION = {"delta.logRetentionDuration": "interval 30 days", "delta.checkpointInterval": "50"}
 
 
@@ -57,6 +58,16 @@ class Opened:
     def version(self) -> int:
         """The Delta version, or -1 when the table does not exist yet."""
         return -1 if self.handle is None else self.handle.version()
+
+    @cached_property
+    def hold(self) -> Hold | None:
+        """Why nothing may publish the table now; None when anything may."""
+        return read_hold(self.handle)
+
+    def refuse_held(self) -> None:
+        """Raises HeldError when the table is held."""
+        if self.hold is not None:
+            raise HeldError(self.hold.of(self.table.contract.full_name))
 
     @cached_property
     def files(self) -> tuple[DataFile, ...]:
@@ -129,12 +140,15 @@ class LakeTable:
         state, housekeeping = _distrust_unrecorded(handle, state.until(handle.version()) if is_ahead else state)
         return Opened(self, handle, state, housekeeping, is_ahead)
 
-    def open_to_publish(self) -> Opened:
+    def open_to_publish(self, *, is_held: bool = False) -> Opened:
         """Opens the table before its inputs are read, creating it empty when it is not there.
 
-        A first publication is then guarded by a handle like every other.
+        A first publication is then guarded by a handle like every other. Raises HeldError when the table is held,
+        unless who asks holds it (`is_held`).
         """
         opened = self.open()
+        if not is_held:
+            opened.refuse_held()
         if opened.handle is None:
             create_table(
                 self.folder, arrow_schema(self.contract), self._partition_by, self.contract.name, _CONFIGURATION
@@ -169,7 +183,7 @@ class LakeTable:
                 mode="overwrite",
                 schema_mode="overwrite",
                 partition_by=self._partition_by,
-                commit_properties=CommitProperties(custom_metadata={_SLICES: "[]"}, max_commit_retries=0),
+                commit_properties=CommitProperties(custom_metadata={SLICES: "[]"}, max_commit_retries=0),
             )
         except CommitFailedError as error:
             raise OvertakenError(f"{self.contract.full_name}: another run published it meanwhile") from error
@@ -213,7 +227,7 @@ class LakeTable:
                 mode="overwrite",
                 partition_by=self._partition_by if rewrite else None,
                 commit_properties=CommitProperties(
-                    custom_metadata={_RUN: run_id, _SLICES: json.dumps(list(partitions))}, max_commit_retries=retries
+                    custom_metadata={_RUN: run_id, SLICES: json.dumps(list(partitions))}, max_commit_retries=retries
                 ),
                 writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
                 **options,
@@ -231,6 +245,15 @@ class LakeTable:
                 ) from error
             raise
         return handle.version()
+
+    def place_hold(self, hold: Hold) -> None:
+        """Holds the table, whatever is about to publish it. One that was never published is created, empty."""
+        if self.open().handle is None:
+            self.open_to_publish()
+        write_hold(self.contract.full_name, self.uri, hold)
+
+    def end_hold(self) -> None:
+        write_hold(self.contract.full_name, self.uri, None)
 
     @property
     def _partition_by(self) -> list[str] | None:
@@ -260,7 +283,7 @@ def _distrust_unrecorded(handle: DeltaTable, state: State) -> tuple[State, froze
     commits = {int(c["version"]): c for c in handle.history(handle.version() - min(unrecorded) + 1)}
     for version in sorted(unrecorded):
         commit = commits.get(version, {})  # nothing: the log no longer goes back so far
-        slices = json.loads(commit.get(_SLICES, "null"))
+        slices = json.loads(commit.get(SLICES, "null"))
         if commit.get("operation") in _HOUSEKEEPING or slices == []:
             housekeeping.add(version)
         else:

@@ -31,19 +31,24 @@ def settings_text(settings: Settings) -> str:
 
 
 def tables_text(catalog: Catalog, lake: Lake) -> str:
-    """Every table in the order in which data moves, with what is published of it."""
-    rows = []
+    """Every table in the order in which data moves, with what is published of it; then those on hold."""
+    rows, held = [], []
     for contract in catalog:
-        slices = lake.table(contract).open().state.slices
+        opened = lake.table(contract).open()
+        slices = opened.state.slices
+        held += [] if opened.hold is None else [opened.hold.of(contract.full_name)]
         newest = max((entry.published_at for entry in slices.values()), default="never")
         total = sum(entry.rows for entry in slices.values())
         rows.append((contract.full_name, contract.grain.value, len(slices), total, newest, contract.description))
-    return table(("table", "by", "partitions", "rows", "published", "what it is"), rows, indent="")
+    headers = ("table", "by", "partitions", "rows", "published", "what it is")
+    return "\n".join([table(headers, rows, indent=""), *held])
 
 
 def describe_text(contract: Contract, lake: Lake) -> str:
     """The contract as people read it, and what is published of the table."""
-    return "\n".join(_sections(contract, lake.table(contract).open().state.slices))
+    opened = lake.table(contract).open()
+    held = [] if opened.hold is None else ["", opened.hold.of(contract.full_name)]
+    return "\n".join([*_sections(contract, opened.state.slices), *held])
 
 
 def _sections(contract: Contract, slices: Mapping[str, Slice]) -> Iterator[str]:

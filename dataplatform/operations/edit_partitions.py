@@ -32,7 +32,11 @@ def published_slice(project: Project, contract: Contract, partition: str) -> Sli
 
 
 def delete_plan(project: Project, contract: Contract, partition: str) -> str:
-    """What `empty_slices` would do to the partition, in words. Raises PermanentError when nothing is published."""
+    """What `empty_slices` would do to the partition, in words.
+
+    Raises PermanentError when nothing is published, and HeldError when the table is held.
+    """
+    project.lake.table(contract).open().refuse_held()
     entry = published_slice(project, contract, partition)
     readers = ", ".join(project.catalog.descendants(contract.name)) or "nothing"
     return (

@@ -52,17 +52,27 @@ def _rows(project: Project, plan: Plan) -> Iterator[Sequence[object]]:
 
 
 def obstacles(project: Project, plan: Plan) -> Iterator[str]:
-    """What is not made and why: missing files, and contracts that ask for a rebuild first."""
+    """What is not made and why: missing files, tables on hold, and contracts that ask for a rebuild first."""
     for name, partitions in plan.missing_files.items():
         contract = project.catalog.get(name)
         days = ranges(partitions, project.keys(contract))
         yield f"warning: {contract.full_name}: no file on {count(len(partitions), 'open day')}: {days}"
+    yield from hold_lines(project, plan)
     for name, changes in plan.refused.items():
         waiting = ", ".join(project.catalog.descendants(name)) or "nothing"
         yield (
             f"refused: {project.catalog.get(name).full_name}: its contract changed on published rows "
             f"({'; '.join(changes)}); run `dataplatform rebuild {name} --yes` (waiting for it: {waiting})"
         )
+
+
+def hold_lines(project: Project, plan: Plan) -> Iterator[str]:
+    """One line per table on hold: since when, why, how many slices wait, and what ends it."""
+    for name, held in plan.held.items():
+        contract = project.catalog.get(name)
+        spans = ranges(held.waiting, project.keys(contract))
+        waiting = f" (waiting: {count(len(held.waiting), 'slice')}{f', {spans}' if spans else ''})"
+        yield f"{held.hold.of(contract.full_name)}{waiting if held.waiting else ''}"
 
 
 def never_possible(project: Project, selected: Sequence[str]) -> Iterator[str]:
@@ -78,8 +88,10 @@ def never_possible(project: Project, selected: Sequence[str]) -> Iterator[str]:
 
 
 def rebuild_text(project: Project, contract: Contract) -> str:
-    """What a rebuild of the table would rewrite, why it may be needed, and what is stale after it."""
-    state = project.lake.table(contract).open().state
+    """What a rebuild of the table would rewrite, why it may be needed, and what is stale after it. Raises HeldError."""
+    opened = project.lake.table(contract).open()
+    opened.refuse_held()
+    state = opened.state
     changes = [] if state.shape is None else [change.text for change in classify(state.shape, contract)]
     rows = sum(entry.rows for entry in state.slices.values())
     readers = ", ".join(project.catalog.descendants(contract.name)) or "nothing"

@@ -133,7 +133,8 @@ def held_partitions(project: Project, contract: Contract, partition: str | None)
 
 
 def replay_plan(project: Project, contract: Contract, partitions: Sequence[str]) -> str:
-    """What making `partitions` again with today's code would come to. Publishes nothing."""
+    """What making `partitions` again with today's code would come to. Publishes nothing. Raises HeldError."""
+    project.lake.table(contract).open().refuse_held()
     before = PlatformTables(project.lake.root).quarantined_counts(contract.name)
     judged = judge_slices(project, contract, partitions)
     rows = [(partition, before.get(partition, 0), *_outlook(judged, partition)) for partition in partitions]

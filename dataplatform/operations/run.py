@@ -19,6 +19,7 @@ from dataplatform.assets.slices import Outcome
 from dataplatform.contracts.model import WHOLE, Grain
 from dataplatform.errors import PermanentError
 from dataplatform.operations.interrupts import watch_interrupts
+from dataplatform.operations.plan_text import hold_lines
 from dataplatform.operations.reconcile import reconcile_events
 from dataplatform.planner.plan import Plan, SliceName, StaleSlice, make_plan
 from dataplatform.planner.renewal import renew_records
@@ -108,8 +109,9 @@ def run_stale(
 def rebuild(
     project: Project, build: Build, instance: dg.DagsterInstance, table: str, report: RunReporter | None = None
 ) -> RunSummary:
-    """Rewrites a table, rows and schema, in one commit; what reads it is stale afterwards."""
+    """Rewrites a table, rows and schema, in one commit; what reads it is stale afterwards. Raises HeldError."""
     contract = project.catalog.get(table)
+    project.lake.table(contract).open().refuse_held()
     keys = tuple(project.keys(contract))
     with watch_interrupts() as interrupted:
         runner = _Runner(project, build, instance, report or Silent(), interrupted)
@@ -158,6 +160,7 @@ class _Runner:
             self.summary.failed.append(
                 f"{table}: its contract changed ({'; '.join(reasons)}); run `dataplatform rebuild {table} --yes`"
             )
+        self.summary.warnings += hold_lines(self.project, plan)
         for table, partitions in plan.missing_files.items():
             shown = ", ".join(partitions[:5]) + (f" and {len(partitions) - 5} more" if len(partitions) > 5 else "")
             self.summary.warnings.append(f"{table}: file_missing on open days: {shown}")
@@ -277,8 +280,12 @@ def step_errors(result: dg.ExecuteInProcessResult) -> dict[str, str]:
 
 
 def forced_slices(project: Project, table: str, partitions: Collection[str]) -> set[SliceName]:
-    """`(table, partition)` pairs for `force`; PermanentError names partitions that the table cannot have."""
+    """`(table, partition)` pairs for `force`; PermanentError names partitions that the table cannot have.
+
+    Raises HeldError when the table is held.
+    """
     contract = project.catalog.get(table)
+    project.lake.table(contract).open().refuse_held()
     unknown = sorted(set(partitions) - set(project.keys(contract)))
     if unknown:
         raise PermanentError(f"{contract.full_name} has no partition {', '.join(unknown)}")

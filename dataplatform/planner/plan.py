@@ -15,6 +15,7 @@ from dataplatform.planner.windows import EVERYTHING, partitions_read, required, 
 from dataplatform.quality.history import BLOCKED, QUARANTINED
 
 if TYPE_CHECKING:
+    from dataplatform.lake.holds import Hold
     from dataplatform.lake.records import InputRevisions, Slice
     from dataplatform.lake.table import Opened
     from dataplatform.project import Project
@@ -42,6 +43,14 @@ class StaleSlice:
     after: frozenset[SliceName] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class HeldTable:
+    """A table that nothing publishes, and its partitions that would be made if it were released."""
+
+    hold: Hold
+    waiting: tuple[str, ...]
+
+
 @dataclass
 class Plan:
     """The stale slices by table (tables in topological order), and what stands in the way of others."""
@@ -51,6 +60,8 @@ class Plan:
     """Raw partitions of open days for which nothing was delivered: a warning, and nothing is done."""
     refused: dict[str, list[str]] = field(default_factory=dict)
     """Tables whose contract changed in a way that needs `dataplatform rebuild`; they and what reads them wait."""
+    held: dict[str, HeldTable] = field(default_factory=dict)
+    """Tables on hold: neither stale nor refused. What reads them goes on with their rows as they are."""
     renewable: dict[str, dict[str, Renewal]] = field(default_factory=dict)
     """table -> partition -> inputs whose new revision was found not to concern the slice: only the record moves on."""
 
@@ -104,7 +115,9 @@ class _Planner:
         return self._opened[table]
 
     def plan_table(self, contract: Contract, keys: Sequence[str]) -> None:
-        shape = self.opened(contract.name).state.shape
+        hold, shape = self.opened(contract.name).hold, self.opened(contract.name).state.shape
+        if hold is not None:
+            self.plan.held[contract.name] = HeldTable(hold, ())
         refusals = [] if shape is None else [c.text for c in classify(shape, contract) if c.kind == "rebuild"]
         if refusals:
             self.plan.refused[contract.name] = refusals
@@ -112,6 +125,10 @@ class _Planner:
         if any(wanted.table in self.plan.refused for wanted in contract.inputs):
             return
         made = self._raw(contract, keys) if contract.source is not None else self._derived(contract, keys)
+        if hold is not None:
+            self.plan.held[contract.name] = HeldTable(hold, tuple(slice_.partition for slice_ in made))
+            self.plan.renewable.pop(contract.name, None)
+            return
         for slice_ in made:
             # entered one by one: a table that reads its own previous partition meets its own stale slices
             if (slice_.table, slice_.partition) not in self.failed:
