@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,8 @@ class Candidate:
     """partition -> rows that stay out whatever is judged here, counted as quarantined."""
     opened: Mapping[str, Opened] = field(default_factory=dict)
     """The input tables, each at the version that was read."""
+    rows_in: int | None = None
+    """Rows of the inputs' partitions that were read, or records delivered; None where nobody counts them."""
     refused: Mapping[str, str] = field(default_factory=dict)
     left: Mapping[str, str] = field(default_factory=dict)
     results: Sequence[RuleResult] = ()
@@ -99,7 +101,15 @@ def from_function(project: Project, session: DuckDBSession, contract: Contract, 
     reading = _Reading(project, session, contract, opened, windows)
     rows = reading.one_by_one(made) if len(made) > 1 and goes_one_by_one(project, contract) else reading.call(made)
     kept = rows_read(project, contract, made, opened)
-    return Candidate(rows, made, inputs, input_rows=kept, opened=opened, left=left)
+    rows_in = sum(
+        _rows_of(opened[w.table], {p for m in made for p in windows[m][w.parameter]}) for w in contract.inputs
+    )
+    return Candidate(rows, made, inputs, input_rows=kept, opened=opened, rows_in=rows_in, left=left)
+
+
+def _rows_of(opened: Opened, partitions: Collection[str]) -> int:
+    slices = opened.state.slices
+    return sum(slices[partition].rows for partition in partitions if partition in slices)
 
 
 def open_inputs(project: Project, contract: Contract) -> dict[str, Opened]:
@@ -220,8 +230,10 @@ def from_source(
     left: dict[str, str] = {}
     sources: dict[str, Mapping[str, str]] = {}
     results: list[RuleResult] = []
+    delivered = 0
     for partition in partitions:
         delivery = source.deliver(partition)
+        delivered += _records(delivery)
         results += _delivery_results(delivery)
         kept = target.state.slices.get(partition)
         is_nothing = delivery.table is None or not delivery.table.num_rows
@@ -241,7 +253,14 @@ def from_source(
             tables.append(_with_rejected(delivery, delivery.table, contract))
             sources[partition] = {"fingerprint": delivery.fingerprint, "signature": delivery.signature}
     rows = session.from_arrow(pa.concat_tables(tables, promote_options="permissive")) if tables else None
-    return Candidate(rows, tuple(sources), sources=sources, refused=refused, left=left, results=results)
+    return Candidate(
+        rows, tuple(sources), sources=sources, rows_in=delivered, refused=refused, left=left, results=results
+    )
+
+
+def _records(delivery: Delivery) -> int:
+    """Records that were delivered, whatever becomes of them."""
+    return sum(part.num_rows for part in (delivery.table, delivery.rejected) if part is not None)
 
 
 def _rows(session: DuckDBSession, target: Opened, partition: str) -> pa.Table:

@@ -162,6 +162,8 @@ def _asset(
             transient = isinstance(error, TransientError)
             raise dg.Failure(description=str(error), allow_retries=transient) from error
         on_outcome(outcome)
+        if outcome.untold:
+            context.log.warning(outcome.untold)
         yield from _check_results(kinds, outcome)
         yield from _events(context, project, contract, outcome)
 

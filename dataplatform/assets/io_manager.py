@@ -15,6 +15,7 @@ from dataplatform.assets.candidates import Candidate, to_arrow
 from dataplatform.assets.definition import asset_key
 from dataplatform.assets.metadata import partition_metadata
 from dataplatform.assets.slices import Outcome, make_slices
+from dataplatform.assets.tracking import commit_tracking
 from dataplatform.contracts.model import WHOLE, Contract
 from dataplatform.engines.frames import to_frame
 from dataplatform.errors import PermanentError, UnknownNameError
@@ -84,7 +85,7 @@ class LakeIOManager(dg.IOManager):
 
 
 def lake_io_manager(project: Project) -> dg.IOManagerDefinition:
-    """The IO manager as a Dagster resource that closes its connections when a run ends."""
+    """The IO manager as a Dagster resource. When a run ends it closes its connections and commits what steps noted."""
 
     def manager(_context: dg.InitResourceContext) -> Iterator[LakeIOManager]:
         found = LakeIOManager(project)
@@ -92,6 +93,7 @@ def lake_io_manager(project: Project) -> dg.IOManagerDefinition:
             yield found
         finally:
             found.close()
+            commit_tracking(project.lake.root)
 
     # a generator closes what it opened; Dagster's annotation knows the plain form alone
     return dg.IOManagerDefinition(resource_fn=cast("Callable[[dg.InitResourceContext], dg.IOManager]", manager))

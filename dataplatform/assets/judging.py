@@ -54,8 +54,8 @@ def delivered_or_made(project: Project) -> Maker:
     return make
 
 
-def judge(project: Project, session: DuckDBSession, target: Opened, candidate: Candidate, rows: ibis.Table) -> Audit:
-    """Stages `rows` under the Law of the cast and audits them. Raises ShapeError."""
+def stage(session: DuckDBSession, target: Opened, candidate: Candidate, rows: ibis.Table) -> ibis.Table:
+    """Computes `rows` once, under the Law of the cast. Raises ShapeError."""
     contract = target.table.contract
     staged = session.stage(rows, contract)
     if any(staged.rounded.values()):
@@ -64,7 +64,12 @@ def judge(project: Project, session: DuckDBSession, target: Opened, candidate: C
             f"{contract.full_name} {describe_partitions(candidate.partitions)}: casting to the contract's types "
             f"changed values: {lossy}; round in the function, or declare `rounding: half_up` in the contract"
         )
+    return staged.table
 
+
+def judge(project: Project, session: DuckDBSession, target: Opened, candidate: Candidate, staged: ibis.Table) -> Audit:
+    """Audits a staged candidate by today's contract."""
+    contract = target.table.contract
     opened = dict(candidate.opened)
 
     def related(table: str, column: str) -> ibis.Table:
@@ -78,7 +83,7 @@ def judge(project: Project, session: DuckDBSession, target: Opened, candidate: C
         return session.open(target, others, columns) if others and contract.is_partitioned else None
 
     context = AuditContext(related, rest, candidate.input_rows, candidate.rejected)
-    return audit(contract, staged.table, candidate.partitions, context)
+    return audit(contract, staged, candidate.partitions, context)
 
 
 def judge_slices(project: Project, contract: Contract, partitions: Sequence[str]) -> Judgement:
@@ -106,5 +111,5 @@ def _dry_run(project: Project, contract: Contract, partitions: Sequence[str], ma
         candidate = maker(session, target, partitions)
         if candidate.rows is None:
             return Judgement({}, candidate.results, candidate.refused, candidate.left)
-        judged = judge(project, session, target, candidate, candidate.rows)
+        judged = judge(project, session, target, candidate, stage(session, target, candidate, candidate.rows))
     return Judgement(judged.verdicts, [*candidate.results, *judged.results], candidate.refused, candidate.left)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Literal
 
 from dataplatform.assets.candidates import Candidate, goes_one_by_one
 from dataplatform.assets.dimension_changes import change_set
-from dataplatform.assets.judging import Maker, delivered_or_made, judge
+from dataplatform.assets.judging import Maker, delivered_or_made, judge, stage
+from dataplatform.assets.tracking import StepRun, tracked
 from dataplatform.contracts.changes import classify, shape
 from dataplatform.contracts.model import Contract
 from dataplatform.errors import OvertakenError, PermanentError, UnfitValueError
@@ -70,6 +71,8 @@ class Outcome:
     seconds: float = 0.0
     preview: list[dict[str, object]] = field(default_factory=list)
     """A few published rows, private values masked."""
+    untold: str = ""
+    """Why the step's row in `operations.table_runs` could not be stored; empty when it was."""
 
     @property
     def failed(self) -> list[SliceOutcome]:
@@ -96,12 +99,16 @@ def make_slices(
     Raises ShapeError, PermanentError or, after several attempts, OvertakenError; judged failures are in the Outcome.
     """
     started = time.perf_counter()
-    outcome = Outcome(contract.name)
-    step = _Step(project, contract, run_id, rewrite, maker or delivered_or_made(project), outcome)
+    outcome, run = Outcome(contract.name), StepRun(run_id, contract.layer, contract.name, partitions)
+    step = _Step(project, contract, rewrite, maker or delivered_or_made(project), outcome, run)
     whole = rewrite or maker is not None or len(partitions) == 1
-    for chunk in [list(partitions)] if whole else _chunks(project, contract, partitions):
-        _make_or_split(step, chunk, splits=not whole)
-    outcome.seconds = time.perf_counter() - started
+    with tracked(project.lake.root, run):
+        try:
+            for chunk in [list(partitions)] if whole else _chunks(project, contract, partitions):
+                _make_or_split(step, chunk, splits=not whole)
+        finally:
+            run.judged(outcome)
+    outcome.seconds, outcome.untold = time.perf_counter() - started, run.untold
     return outcome
 
 
@@ -114,6 +121,7 @@ def _make_or_split(step: _Step, partitions: Sequence[str], *, splits: bool) -> N
             except OvertakenError:
                 if attempt == ATTEMPTS:
                     raise
+                step.run.attempts += 1
     except UnfitValueError as error:
         if not splits:
             raise
@@ -168,10 +176,14 @@ class _Step:
 
     project: Project
     contract: Contract
-    run_id: str
     rewrite: bool
     maker: Maker
     outcome: Outcome
+    run: StepRun
+
+    @property
+    def run_id(self) -> str:
+        return self.run.run_id
 
 
 def _make_chunk(step: _Step, partitions: Sequence[str]) -> None:
@@ -180,24 +192,41 @@ def _make_chunk(step: _Step, partitions: Sequence[str]) -> None:
     if not step.rewrite:
         refuse_changed_contract(target)
     with project.session() as session:
-        candidate = step.maker(session, target, partitions)
-        judged = None if candidate.rows is None else judge(project, session, target, candidate, candidate.rows)
+        with step.run.phase("make"):
+            candidate = step.maker(session, target, partitions)
+            staged = None if candidate.rows is None else stage(session, target, candidate, candidate.rows)
+        with step.run.phase("judge"):
+            judged = None if staged is None else judge(project, session, target, candidate, staged)
         results = [*candidate.results, *(judged.results if judged else [])]
         now, platform = datetime.now(UTC), PlatformTables(project.lake.root)
-        if judged is not None:
-            # quarantine is written before the publication: a crash in between repeats both, and loses neither
-            held = quarantine_to_arrow(judged, contract, run_id=step.run_id, at=now)
-            platform.replace_quarantine(contract.name, held, candidate.partitions, rewrite=step.rewrite)
-        published = _publish(step, session, target, candidate, judged)
-        # after the commit: the verdicts of an overtaken attempt are about rows that nobody will see. Before the record:
-        # a crash in between makes the slices, and their verdicts, again
-        platform.append_results(results_to_arrow(results, contract=contract, run_id=step.run_id, evaluated_at=now))
-        if judged is not None and published.revisions:
-            _record(step, target, candidate, judged, published, now)
-            outcome.preview = _preview(session, judged.good, contract)
+        with step.run.phase("publish"):
+            if judged is not None:
+                # quarantine is written before the publication: a crash in between repeats both, and loses neither
+                held = quarantine_to_arrow(judged, contract, run_id=step.run_id, at=now)
+                platform.replace_quarantine(contract.name, held, candidate.partitions, rewrite=step.rewrite)
+            published = _publish(step, session, target, candidate, judged)
+        with step.run.phase("record"):
+            # after the commit: the verdicts of an overtaken attempt are about rows that nobody will see. Before the
+            # record: a crash in between makes the slices, and their verdicts, again
+            told = results_to_arrow(results, contract=contract, run_id=step.run_id, evaluated_at=now)
+            platform.append_results(told)
+            if judged is not None and published.revisions:
+                _record(step, target, candidate, judged, published, now)
+                outcome.preview = _preview(session, judged.good, contract)
+    _track(step.run, target, candidate, judged, published)
     outcome.results += results
     outcome.version = published.version
     outcome.slices |= _outcomes(candidate, judged, published)
+
+
+def _track(run: StepRun, target: Opened, candidate: Candidate, judged: Audit | None, published: _Published) -> None:
+    """Notes what one chunk read, made and wrote; of an overtaken attempt nothing is noted but the time it took."""
+    run.read(candidate.rows_in, sum(v.candidate_rows for v in judged.verdicts.values()) if judged else 0)
+    run.version_read = published.seen if run.version_read is None else run.version_read
+    run.input_versions = {table: opened.version for table, opened in candidate.opened.items()}
+    if published.changed:
+        run.version_written = published.version
+        run.bytes_written += target.table.bytes_added(published.version)
 
 
 def _preview(session: DuckDBSession, rows: ibis.Table, contract: Contract) -> list[dict[str, object]]:

@@ -82,7 +82,7 @@ def query(
 ) -> None:
     """Answer a question from the lake: one statement that reads, in DuckDB's dialect.
 
-    Every table is there as layer.table, besides quarantine.TABLE and quality.rule_results.
+    Every table is there as layer.table, besides quarantine.TABLE, quality.rule_results and operations.table_runs.
     """
     from dataplatform.contracts.catalog import load_catalog
     from dataplatform.serving.query import run_query

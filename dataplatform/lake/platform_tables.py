@@ -2,7 +2,7 @@
 
 They are always written by delta-rs. `quarantine.<table>` holds the rows that could not be published, by slice: a
 re-run of a slice replaces its own. `quality.*` and `operations.*` are appended to: `quality.rule_results` has one row
-per rule, partition and run.
+per rule, partition and run, `operations.table_runs` one per table and step.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataplatform.errors import OvertakenError
+from dataplatform.lake import journal
 from dataplatform.lake.table import create_table, predicate
 
 if TYPE_CHECKING:
@@ -101,13 +102,28 @@ class PlatformTables:
                 lambda handle: write_deltalake(handle, rows, mode="append"),
             )
 
+    def note(self, room: str, table: str, rows: pa.Table) -> None:
+        """Adds rows to `room.table` without the cost of a commit; `commit_notes` makes one of all that is noted."""
+        if rows.num_rows:
+            journal.note(self.root / room / table, rows)
+
+    def commit_notes(self) -> None:
+        """Commits what was noted for any table, one commit per table."""
+        for room in (QUALITY, OPERATIONS):
+            for pending in (self.root / room).glob(f"*/{journal.PENDING}"):
+                journal.commit(pending.parent)
+
+    def read(self, room: str, table: str) -> journal.Rows:
+        """All rows of `room.table`, those that were noted and not yet committed too."""
+        return journal.read(self.root / room / table)
+
     def readable(self) -> dict[str, Path]:
         """`schema.table` -> folder of every platform table that exists, for queries."""
         return {
             f"{room}.{folder.name}": folder
             for room in ROOMS
             for folder in sorted((self.root / room).glob("*"))
-            if (folder / "_delta_log").is_dir()
+            if (folder / "_delta_log").is_dir() or (folder / journal.PENDING).is_dir()
         }
 
 
@@ -134,7 +150,7 @@ def _commit(opened: Callable[[], DeltaTable | None], write: Callable[[DeltaTable
 def _open_or_create(uri: Path, schema: pa.Schema, partition_by: Sequence[str]) -> DeltaTable | None:
     handle = _open(uri)
     if handle is None:
-        create_table(uri, schema, partition_by)
+        create_table(uri, schema, partition_by, configuration=journal.CONFIGURATION)
     return handle or _open(uri)
 
 

@@ -260,6 +260,14 @@ class LakeTable:
         column = self.contract.partition_column
         return [column] if column is not None and self.contract.physical == "partitioned" else None
 
+    def bytes_added(self, version: int) -> int:
+        """Bytes of the files that commit `version` added; 0 when the log no longer holds it."""
+        try:
+            lines = (self.folder / "_delta_log" / f"{version:020d}.json").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return 0
+        return sum(json.loads(line)["add"]["size"] for line in lines if line.startswith('{"add"'))
+
     def version_of_run(self, run_id: str) -> int:
         """The Delta version that `run_id` published last; PermanentError when the log does not name it."""
         opened = self.open()

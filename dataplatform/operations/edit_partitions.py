@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dataplatform.assets.slices import EMPTY, refuse_changed_contract
+from dataplatform.assets.tracking import StepRun, commit_tracking, tracked
 from dataplatform.contracts.changes import shape
 from dataplatform.contracts.model import Contract
 from dataplatform.contracts.schema import arrow_schema
@@ -59,9 +60,11 @@ def empty_slices(project: Project, contract: Contract, partitions: Sequence[str]
     table = project.lake.table(contract)
     target = table.open_to_publish()
     refuse_changed_contract(target)
-    run_id = f"delete-partition-{uuid.uuid4()}"
+    opened_at, run_id = target.version, f"delete-partition-{uuid.uuid4()}"
     nothing = pa.RecordBatchReader.from_batches(arrow_schema(contract), [])
-    version = table.publish(target, nothing, partitions, run_id=run_id, keys=project.keys(contract))
+    with tracked(project.lake.root, StepRun(run_id, contract.layer, contract.name, partitions)) as run:
+        version = table.publish(target, nothing, partitions, run_id=run_id, keys=project.keys(contract))
+        run.status, run.version_read, run.version_written = "published", opened_at, version
     slices = {
         partition: replace(
             entry,
@@ -78,5 +81,6 @@ def empty_slices(project: Project, contract: Contract, partitions: Sequence[str]
         for partition, entry in before.items()
     }
     write_record(table.folder, Record(target.housekeeping | {version}, slices, shape(contract)))
+    commit_tracking(project.lake.root)
     reconcile_events(project, instance)
     return version

@@ -199,6 +199,7 @@ class _Runner:
             contract = self.project.catalog.get(table)
             outcome, error = outcomes.get(table), errors.get(op_name(contract))
             if outcome is not None:
+                self.summary.warnings += [outcome.untold] if outcome.untold else []
                 for slice_ in outcome.failed:
                     self.failed.add((table, slice_.partition))
                     self.summary.failed.append(f"{contract.full_name} {slice_.partition}: {'; '.join(slice_.problems)}")

@@ -31,25 +31,37 @@ def results_to_arrow(
     """One row per rule and partition, for `quality.rule_results`. `evaluated_at` is aware."""
     import pyarrow as pa
 
-    text, count = pa.string(), pa.int64()
     rows = len(results)
-    return pa.table(
-        {
-            "evaluated_at": _instants(evaluated_at, rows),
-            "run_id": pa.array([run_id] * rows, text),
-            "layer": pa.array([contract.layer.value] * rows, text),
-            "table_name": pa.array([contract.name] * rows, text),
-            "partition": pa.array([result.partition for result in results], text),
-            "rule": pa.array([result.rule.name for result in results], text),
-            "kind": pa.array([result.rule.kind.value for result in results], text),
-            "severity": pa.array([result.rule.severity.value for result in results], text),
-            "status": pa.array([result.status.value for result in results], text),
-            "expected": pa.array([result.expected for result in results], text),
-            "found": pa.array([result.found for result in results], text),
-            "failed_rows": pa.array([result.failed_rows for result in results], count),
-            "checked_rows": pa.array([result.checked_rows for result in results], count),
-        }
-    )
+    columns = {
+        "evaluated_at": _instants(evaluated_at, rows),
+        "run_id": [run_id] * rows,
+        "layer": [contract.layer.value] * rows,
+        "table_name": [contract.name] * rows,
+        "partition": [result.partition for result in results],
+        "rule": [result.rule.name for result in results],
+        "kind": [result.rule.kind.value for result in results],
+        "severity": [result.rule.severity.value for result in results],
+        "status": [result.status.value for result in results],
+        "expected": [result.expected for result in results],
+        "found": [result.found for result in results],
+        "failed_rows": [result.failed_rows for result in results],
+        "checked_rows": [result.checked_rows for result in results],
+    }
+    return pa.table(columns, schema=results_schema())
+
+
+def results_schema() -> pa.Schema:
+    """The columns of `quality.rule_results`."""
+    import pyarrow as pa
+
+    texts = ("run_id", "layer", "table_name", "partition", "rule", "kind", "severity", "status", "expected", "found")
+    columns: dict[str, pa.DataType] = {
+        "evaluated_at": pa.timestamp("us", tz="UTC"),
+        **dict.fromkeys(texts, pa.string()),
+        "failed_rows": pa.int64(),
+        "checked_rows": pa.int64(),
+    }
+    return pa.schema(columns)
 
 
 def quarantine_schema(contract: Contract) -> pa.Schema:

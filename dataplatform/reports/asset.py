@@ -1,11 +1,13 @@
-"""The sales report as a Dagster asset, made after the warehouse it reads."""
+"""The sales report as a Dagster asset, made after the warehouse it reads.
 
-from __future__ import annotations
+Annotations are evaluated here (no `from __future__ import annotations`): Dagster resolves a context's by value.
+"""
 
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from dataplatform.assets.tracking import tracked_serving
 from dataplatform.errors import PlatformError, TransientError
 from dataplatform.reports.sales import report_path, write_report
 from dataplatform.warehouse.asset import WAREHOUSE_KEY
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 REPORT_KEY = dg.AssetKey(["serving", "sales_report"])
 
 
-def build_report_asset(project: Project) -> dg.AssetsDefinition:
+def build_report_asset(project: "Project") -> dg.AssetsDefinition:
     """The asset `serving/sales_report`."""
 
     @dg.asset(
@@ -27,9 +29,11 @@ def build_report_asset(project: Project) -> dg.AssetsDefinition:
         kinds={"html"},
         metadata={"path": dg.MetadataValue.path(str(report_path(project)))},
     )
-    def sales_report() -> dg.MaterializeResult[None]:
+    def sales_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         try:
-            path = write_report(project)
+            with tracked_serving(project, context.run.run_id, REPORT_KEY.path[-1]) as run, run.phase("publish"):
+                path = write_report(project)
+                run.status, run.bytes_written = "published", path.stat().st_size
         except PlatformError as error:
             raise dg.Failure(description=str(error), allow_retries=isinstance(error, TransientError)) from error
         return dg.MaterializeResult(

@@ -69,7 +69,7 @@ class Answer:
 def run_query(settings: Settings, catalog: Catalog, sql: str, *, limit: int | None = None) -> Iterator[Answer]:
     """Answers one reading statement; `limit` cuts the answer off after so many rows (None: never).
 
-    Tables are `layer.table`, `quarantine.table` and `quality.rule_results`; those never published are there and
+    Tables are `layer.table`, `quarantine.table`, `quality.*` and `operations.*`; those never published are there and
     empty. Raises QueryError, and UnknownNameError for a table or column that is not there.
     """
     import duckdb

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from dataplatform.contracts.model import Layer
 from dataplatform.engines.duckdb import quote, relation_sql
-from dataplatform.lake.platform_tables import ROOMS, PlatformTables
+from dataplatform.lake import journal
+from dataplatform.lake.platform_tables import QUALITY, ROOMS, PlatformTables
 from dataplatform.lake.table import Lake
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import duckdb
+    import pyarrow as pa
 
     from dataplatform.contracts.catalog import Catalog
 
@@ -26,7 +28,8 @@ class LakeViews:
     def __init__(self, catalog: Catalog, root: Path) -> None:
         self._lake = Lake(root)
         self._contracts = {contract.full_name: contract for contract in catalog}
-        self._platform = PlatformTables(root).readable()
+        known = {name: root / name.replace(".", "/") for name in _known()}
+        self._platform = {**known, **PlatformTables(root).readable()}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,19 +59,43 @@ class LakeViews:
         return [str(row[0]) for row in rows.fetchall()]
 
 
-def _create_platform_view(connection: duckdb.DuckDBPyConnection, name: str, folder: Path) -> None:
-    """A view over the files of a platform table; of one without rows, an empty table in its place."""
-    from deltalake import DeltaTable
+def _known() -> dict[str, Callable[[], pa.Schema]]:
+    """The platform tables that are there before anything was written to them, with their columns."""
+    from dataplatform.assets import tracking
+    from dataplatform.quality.history import results_schema
 
-    handle = DeltaTable(str(folder))
-    files = ", ".join("'" + uri.removeprefix("file://").replace("'", "''") + "'" for uri in handle.file_uris())
-    if files:
+    return {f"{QUALITY}.rule_results": results_schema, tracking.FULL_NAME: tracking.schema}
+
+
+def _create_platform_view(connection: duckdb.DuckDBPyConnection, name: str, folder: Path) -> None:
+    """A platform table: a view over its files, or a table of its own where rows wait to be committed."""
+    import pyarrow as pa
+
+    rows, known = journal.read(folder), _known().get(name)
+    schemas = [known()] if known else []
+    parts = []
+    if rows.handle is not None:
+        exported: Any = rows.handle.schema().to_arrow()
+        schemas.append(pa.schema(exported))
+        files = ", ".join("'" + uri.removeprefix("file://").replace("'", "''") + "'" for uri in rows.handle.file_uris())
         options = "union_by_name = true, hive_partitioning = true, hive_types_autocast = false"
-        connection.execute(f"CREATE VIEW {_quoted(name)} AS SELECT * FROM read_parquet([{files}], {options})")
-        return
-    connection.register("_empty", handle.to_pyarrow_dataset())
-    connection.execute(f"CREATE TABLE {_quoted(name)} AS SELECT * FROM _empty")
-    connection.unregister("_empty")
+        parts = [f"SELECT * FROM read_parquet([{files}], {options})"] if files else []
+    if rows.pending is not None:
+        schemas.append(rows.pending.schema)
+        connection.register("_pending", rows.pending)
+        parts.append("SELECT * FROM _pending")
+    columns = _columns(connection, pa.unify_schemas(schemas, promote_options="permissive"))
+    kind = "VIEW" if rows.pending is None else "TABLE"  # what Arrow holds would show beside the lake's tables
+    connection.execute(f"CREATE {kind} {_quoted(name)} AS {' UNION ALL BY NAME '.join([columns, *parts])}")
+    connection.unregister("_pending")
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, schema: pa.Schema) -> str:
+    """A SELECT of no rows with the columns of an Arrow schema."""
+    connection.register("_columns", schema.empty_table())
+    described = connection.execute("DESCRIBE _columns").fetchall()
+    connection.unregister("_columns")
+    return f"SELECT {', '.join(f'CAST(NULL AS {row[1]}) AS {quote(row[0])}' for row in described)} WHERE false"
 
 
 def _quoted(name: str) -> str:

@@ -1,6 +1,7 @@
-"""The warehouse as a Dagster asset: refreshed after the tables it serves, checked against the lake before the swap."""
+"""The warehouse as a Dagster asset: refreshed after the tables it serves, checked against the lake before the swap.
 
-from __future__ import annotations
+Annotations are evaluated here (no `from __future__ import annotations`): Dagster resolves a context's by value.
+"""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from dataplatform.assets.definition import asset_key
+from dataplatform.assets.tracking import StepRun, tracked_serving
 from dataplatform.errors import PlatformError, TransientError
 from dataplatform.warehouse.contents import SERVED_LAYERS
 from dataplatform.warehouse.store import Refresh, Warehouse
@@ -19,7 +21,7 @@ WAREHOUSE_KEY = dg.AssetKey(["serving", "warehouse"])
 ROW_COUNTS = "row_counts"
 
 
-def build_warehouse_asset(project: Project) -> dg.AssetsDefinition:
+def build_warehouse_asset(project: "Project") -> dg.AssetsDefinition:
     """The asset `serving/warehouse`, downstream of every dimensional and aggregate table."""
 
     @dg.asset(
@@ -35,15 +37,24 @@ def build_warehouse_asset(project: Project) -> dg.AssetsDefinition:
             )
         ],
     )
-    def warehouse() -> Iterator[Any]:
+    def warehouse(context: dg.AssetExecutionContext) -> Iterator[Any]:
         try:
-            refresh = Warehouse(project).refresh()
+            with tracked_serving(project, context.run.run_id, WAREHOUSE_KEY.path[-1]) as run:
+                refresh = Warehouse(project).refresh()
+                _track(run, refresh)
         except PlatformError as error:
             raise dg.Failure(description=str(error), allow_retries=isinstance(error, TransientError)) from error
         yield _row_counts(refresh)
         yield dg.MaterializeResult(metadata=_metadata(refresh))
 
     return warehouse
+
+
+def _track(run: StepRun, refresh: Refresh) -> None:
+    run.status = "unchanged" if refresh.kind == "unchanged" else "published"
+    run.rows_in = run.rows_made = run.rows_published = refresh.rows
+    run.bytes_written = 0 if refresh.kind == "unchanged" else refresh.file.stat().st_size
+    run.seconds["publish"] = refresh.seconds
 
 
 def _row_counts(refresh: Refresh) -> dg.AssetCheckResult:
