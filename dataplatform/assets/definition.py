@@ -193,7 +193,7 @@ def _check_results(kinds: Sequence[RuleKind], outcome: Outcome) -> Iterator[dg.A
             check_name=kind.value,
             passed=summary.passed,
             severity=dg.AssetCheckSeverity.ERROR if error else dg.AssetCheckSeverity.WARN,
-            description=summary.headline,
+            description=summary.headline if summary.passed else f"{summary.headline}. {summary.worst}",
             metadata=check_metadata(summary),
         )
 

@@ -22,6 +22,7 @@ _BAD = (Status.FAILED, Status.QUARANTINED, Status.WARNED)
 class CheckSummary:
     """All rules of one kind. `severity` is that of the worst that did not pass: an error blocked a partition.
 
+    `worst` is the worst single failure, so that whoever is called at night sees the reason at first sight.
     `rules` has a line per rule, the worst first: how many partitions it passed in, and how many rows break it.
     `findings` spells out in Markdown what did not pass, and is empty when everything did.
     """
@@ -30,6 +31,7 @@ class CheckSummary:
     passed: bool
     severity: Severity
     headline: str
+    worst: str
     rules: tuple[RuleLine, ...]
     findings: str
 
@@ -52,11 +54,13 @@ def _summary(kind: RuleKind, results: Sequence[RuleResult]) -> CheckSummary:
     headline = f"{len(broken)} of {len(rules)} rules not kept: {', '.join(broken[:5])}" if broken else "every rule kept"
     severity = Severity.ERROR if any(result.status is Status.FAILED for result in results) else Severity.WARNING
     lines = tuple(_rule_line(each) for each in rules[:RULES])
-    return CheckSummary(kind, not broken, severity, headline, lines, _findings(results, len(rules) - len(lines)))
-
-
-def _findings(results: Sequence[RuleResult], unlisted: int) -> str:
     failures = sorted((result for result in results if not result.passed), key=_rank)
+    worst = _cell(f"{failures[0].partition} {failures[0]}") if failures else ""
+    findings = _findings(failures, len(rules) - len(lines))
+    return CheckSummary(kind, not broken, severity, headline, worst, lines, findings)
+
+
+def _findings(failures: Sequence[RuleResult], unlisted: int) -> str:
     lines = [_failure_line(result) for result in failures[:FAILURES]]
     if len(failures) > FAILURES:
         lines.append(f"\n… and {len(failures) - FAILURES} more, all of them in `quality.rule_results`")

@@ -102,7 +102,7 @@ def test_quarantined_rows_are_a_warning_that_names_the_rule(shop: Project, insta
     check = checks(result, "orders")["rows"]
     assert result.success
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert str(check.description).endswith("rules not kept: order_amount:minimum")
+    assert f"rules not kept: order_amount:minimum. {D1} order_amount:minimum: expected" in str(check.description)
     assert f"**quarantined** {D1} order_amount:minimum" in str(check.metadata["findings"].value)
 
 
@@ -172,7 +172,8 @@ def test_a_refused_file_fails_its_day_and_names_the_reason(shop: Project, instan
     assert set(materialized(result, instance, "raw_shop_orders")) == {D1}
     delivery = checks(result, "raw_shop_orders")["delivery"]
     assert (delivery.passed, delivery.severity) == (False, dg.AssetCheckSeverity.ERROR)
-    assert delivery.description == "1 of 2 rules not kept: delivery:readable"
+    reason = f"{D2} delivery:readable: expected a readable file, found empty_file"
+    assert str(delivery.description).startswith(f"1 of 2 rules not kept: delivery:readable. {reason}")
     line, _ = failure(result, "raw_shop_orders").splitlines()
     assert line.startswith(f"raw.raw_shop_orders {D2}: ")
     assert "empty" in line

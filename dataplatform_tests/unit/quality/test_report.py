@@ -27,7 +27,7 @@ def test_each_kind_that_has_results_gets_one_summary_in_a_fixed_order() -> None:
     assert summaries[0].rules == (
         {"rule": "x:minimum", "expected": "x >= 0", "passed": 1, "warned": 0, "quarantined": 0, "failed": 0, "rows": 0},
     )
-    assert summaries[0].findings == ""
+    assert (summaries[0].worst, summaries[0].findings) == ("", "")
 
 
 def test_a_failed_rule_makes_the_check_an_error() -> None:
@@ -53,6 +53,7 @@ def test_the_worst_stands_first_in_the_table_and_in_the_list() -> None:
     [summary] = checks_by_kind(results)
 
     assert summary.headline == "2 of 3 rules not kept: error, warning"
+    assert summary.worst == f"{DAYS[1]} error: expected x >= 0, found 5 rows"
     assert [line["rule"] for line in summary.rules] == ["error", "warning", "good"]
     assert [summary.rules[0][count] for count in ("passed", "failed", "rows")] == [1, 2, 6]
     assert summary.findings.splitlines() == [
