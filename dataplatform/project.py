@@ -24,7 +24,7 @@ from dataplatform.lake.table import Lake
 
 if TYPE_CHECKING:
     from dataplatform.engines.binding import Binding
-    from dataplatform.engines.duckdb import DuckDBSession
+    from dataplatform.engines.duckdb import DuckDBInstance, DuckDBSession
     from dataplatform.settings import Settings
     from dataplatform.sources.base import Source
 
@@ -128,7 +128,11 @@ class Project:
 
     def session(self) -> DuckDBSession:
         """A new engine session; the caller closes it."""
-        from dataplatform.engines.duckdb import DuckDBSession
-
         self.settings.tmp_dir.mkdir(parents=True, exist_ok=True)
-        return DuckDBSession(self.settings.memory_limit, self.settings.tmp_dir)
+        return self._engine.session()
+
+    @cached_property
+    def _engine(self) -> DuckDBInstance:
+        from dataplatform.engines.duckdb import DuckDBInstance
+
+        return DuckDBInstance(self.settings.memory_limit, self.settings.tmp_dir)

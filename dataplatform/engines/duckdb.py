@@ -1,4 +1,4 @@
-"""DuckDB, embedded: one in-memory connection per step that may spill to disk, and never a database file.
+"""DuckDB, embedded: in memory, one connection per step, spilling to disk when it must, and never a database file.
 
 Candidates are staged under the Law of the cast: `SELECT CAST(column AS contract type), …` around the compiled SQL,
 because Ibis declares one type where DuckDB delivers another, and a writer would store the wrong digits silently.
@@ -7,10 +7,10 @@ because Ibis declares one type where DuckDB delivers another, and a writer would
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Self
+from uuid import uuid4
 
 from dataplatform.contracts.model import WHOLE, Contract
 from dataplatform.contracts.schema import arrow_schema
@@ -22,6 +22,7 @@ from dataplatform.lake.table import predicate
 if TYPE_CHECKING:
     import duckdb
     import ibis
+    import ibis.expr.datatypes as dt
     import pyarrow as pa
     from ibis.backends.duckdb import Backend
 
@@ -33,23 +34,41 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-class DuckDBSession:
-    """One step's DuckDB connection. `memory_limit` as DuckDB writes it (`1GB`); what exceeds it goes to `spill`."""
+class DuckDBInstance:
+    """A DuckDB in memory for one process. Starting one costs twenty times what a session on it costs.
+
+    `memory_limit` as DuckDB writes it (`1GB`) holds for its sessions together; what exceeds it goes to a folder below
+    `spill`, which DuckDB makes when it needs it and removes when the instance is no longer used.
+    """
 
     def __init__(self, memory_limit: str = "1GB", spill: Path | None = None, threads: int | None = None) -> None:
-        import ibis
+        import duckdb
 
-        self._backend: Backend = ibis.duckdb.connect()
-        self._names = (f"_dp_{number}" for number in itertools.count(1))
-        settings = {"TimeZone": "UTC", "memory_limit": memory_limit, "preserve_insertion_order": True}
-        settings["enable_progress_bar"] = False  # DuckDB draws it on standard output, terminal or not
-        # two connections that spill into one folder read each other's blocks and crash: each has its own
-        self._spill = None if spill is None else TemporaryDirectory(dir=spill, ignore_cleanup_errors=True)
-        if self._spill is not None:
-            settings["temp_directory"] = self._spill.name
+        self._root = duckdb.connect()
+        settings: dict[str, object] = {"memory_limit": memory_limit, "preserve_insertion_order": True}
+        # two instances that spill into one folder read each other's blocks and crash: each has its own
+        if spill is not None:
+            settings["temp_directory"] = str(spill / f"instance-{uuid4().hex}")
         if threads is not None:
             settings["threads"] = threads
         for name, value in settings.items():
+            self._root.execute(f"SET {name} = ?", [value])
+
+    def session(self) -> DuckDBSession:
+        """A connection of its own, whose tables nobody else sees. The caller closes it."""
+        return DuckDBSession(self._root.cursor())
+
+
+class DuckDBSession:
+    """One step's connection to an instance; what it made goes when it is closed."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        import ibis
+
+        self._backend: Backend = ibis.duckdb.from_connection(connection)
+        self._names = (f"_dp_{number}" for number in itertools.count(1))
+        # DuckDB draws its progress bar on standard output, terminal or not
+        for name, value in {"TimeZone": "UTC", "enable_progress_bar": False}.items():
             self.connection.execute(f"SET {name} = ?", [value])
         for macro in MACROS:
             self.connection.execute(macro)
@@ -59,8 +78,6 @@ class DuckDBSession:
 
     def __exit__(self, *exc: object) -> None:
         self._backend.disconnect()
-        if self._spill is not None:
-            self._spill.cleanup()
 
     @property
     def backend(self) -> Backend:
@@ -75,20 +92,27 @@ class DuckDBSession:
     def open(
         self, opened: Opened, partitions: Collection[str] | None = None, columns: Sequence[str] = ()
     ) -> ibis.Table:
-        return self._view(relation_sql(self.connection, opened, partitions, columns, next(self._names)))
+        name, contract = next(self._names), opened.table.contract
+        self.connection.execute(
+            f"CREATE TEMP VIEW {name} AS {relation_sql(self.connection, opened, partitions, columns, f'{name}_files')}"
+        )
+        chosen = [contract.column(each) for each in columns] if columns else contract.columns
+        return self._relation(name, {column.name: column.type.ibis for column in chosen})
 
     def from_arrow(self, data: pa.Table) -> ibis.Table:
         name = next(self._names)
         self.connection.register(name, data)
         return self._backend.table(name)
 
-    def _view(self, sql: str) -> ibis.Table:
-        name = next(self._names)
-        self.connection.execute(f"CREATE TEMP VIEW {name} AS {sql}")
-        return self._backend.table(name)
+    def _relation(self, name: str, columns: Mapping[str, dt.DataType]) -> ibis.Table:
+        """A relation whose columns are known: asked by `backend.table`, DuckDB would look at every file again."""
+        import ibis.expr.operations as ops
+
+        return ops.DatabaseTable(name=name, schema=columns, source=self._backend).to_expr()
 
     def stage(self, candidate: ibis.Table, contract: Contract) -> Staged:
         import duckdb
+        import ibis
 
         sql = self._backend.compile(candidate)
         delivered = self._delivered(sql)
@@ -114,7 +138,10 @@ class DuckDBSession:
                 "widen the type in the contract or quarantine such rows in the function"
             ) from error
         rounded = self._count_true(target, ["_cast_" + c.name for c in doubtful])
-        table = self._backend.table(target)
+        columns = {column.name: column.type.ibis for column in contract.columns}
+        if ROW_ERRORS in delivered:
+            columns[ROW_ERRORS] = ibis.dtype("array<string>")
+        table = self._relation(target, columns | dict.fromkeys(rounded, ibis.dtype("boolean")))
         return Staged(
             table.drop(*rounded) if rounded else table, {n.removeprefix("_cast_"): k for n, k in rounded.items()}
         )
@@ -171,8 +198,9 @@ def relation_sql(
     if not files:
         nothing = ", ".join(f"CAST(NULL AS {c.type.duckdb}) AS {quote(c.name)}" for c in chosen)
         return f"SELECT {nothing} WHERE false"
-    scanned = _scan(connection, opened, [f.path for f in files], scratch_name)
-    present = _columns_of(connection, opened, scanned)
+    alike = _alike(opened)
+    scanned = _scan(connection, opened, [f.path for f in files], scratch_name, alike=alike)
+    present = _stored_columns(opened) if alike else _columns_of(connection, scanned)
     selected = ", ".join(
         f"CAST({quote(c.name) if c.name in present else 'NULL'} AS {c.type.duckdb}) AS {quote(c.name)}" for c in chosen
     )
@@ -182,26 +210,34 @@ def relation_sql(
     return f"SELECT {selected} FROM {scanned}{where}"
 
 
-def _columns_of(connection: duckdb.DuckDBPyConnection, opened: Opened, scanned: str) -> set[str]:
-    """The columns that the files of a slice have: the table's, unless some were written before a column was added.
-
-    The engine is asked only where that may be, because the answer costs a look at every file.
-    """
+def _alike(opened: Opened) -> bool:
+    """Whether all files have the table's columns: they do, unless some were written before a column was added."""
     contracts = {entry.contract for entry in opened.state.slices.values()}
-    if len(contracts) == 1 and not opened.state.unknown and opened.handle is not None:
-        return {field.name for field in opened.handle.schema().fields}
+    return len(contracts) == 1 and not opened.state.unknown and opened.handle is not None
+
+
+def _stored_columns(opened: Opened) -> set[str]:
+    return set() if opened.handle is None else {field.name for field in opened.handle.schema().fields}
+
+
+def _columns_of(connection: duckdb.DuckDBPyConnection, scanned: str) -> set[str]:
+    """The columns that any of the files has. The answer costs a look at every file."""
     return {str(row[0]) for row in connection.execute(f"DESCRIBE SELECT * FROM {scanned}").fetchall()}
 
 
-def _scan(connection: duckdb.DuckDBPyConnection, opened: Opened, paths: Sequence[str], scratch_name: str) -> str:
+def _scan(
+    connection: duckdb.DuckDBPyConnection, opened: Opened, paths: Sequence[str], scratch_name: str, *, alike: bool
+) -> str:
+    """The files as a relation. Where they are alike DuckDB looks at the first of them only, before it reads rows."""
     folder = opened.table.folder
     if "://" in opened.table.uri:
         connection.register(scratch_name, opened.dataset())
         return scratch_name
     listed = ", ".join("'" + str(folder / path).replace("'", "''") + "'" for path in paths)
     column = opened.table.contract.partition_column
-    hive = f", hive_partitioning = true, hive_types = {{{quote(column)}: DATE}}" if column and "=" in paths[0] else ""
-    return f"read_parquet([{listed}], union_by_name = true{hive or ', hive_partitioning = false'})"
+    hive = f"hive_partitioning = true, hive_types = {{{quote(column)}: DATE}}" if column and "=" in paths[0] else ""
+    by_name = "" if alike else ", union_by_name = true"
+    return f"read_parquet([{listed}], {hive or 'hive_partitioning = false'}{by_name})"
 
 
 def names_must_equal(delivered: Collection[str], contract: Contract) -> None:

@@ -19,7 +19,7 @@ from dataplatform.assets import candidates, slices
 from dataplatform.assets.candidates import Candidate
 from dataplatform.assets.slices import make_slices
 from dataplatform.contracts.schema import arrow_schema
-from dataplatform.engines.duckdb import DuckDBSession
+from dataplatform.engines.duckdb import DuckDBInstance
 from dataplatform.errors import PermanentError, ShapeError
 from dataplatform.lake.platform_tables import PlatformTables
 from dataplatform.lake.records import FOLDER
@@ -177,9 +177,12 @@ def test_the_history_of_rules_tells_each_verdict_once_when_a_step_was_overtaken(
     assert len(rules) == len(set(rules))
 
 
-def test_two_sessions_that_spill_at_once_both_give_right_results(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shared", [True, False], ids=["of_one_instance", "of_two_instances"])
+def test_two_sessions_that_spill_at_once_both_give_right_results(tmp_path: Path, shared: bool) -> None:
+    instances = [DuckDBInstance("60MB", tmp_path, threads=1) for _ in range(1 if shared else 2)]
+
     def work(seed: int) -> tuple[Any, ...] | None:
-        with DuckDBSession("60MB", tmp_path, threads=1) as session:
+        with instances[seed % len(instances)].session() as session:
             session.connection.execute(
                 f"CREATE TEMP TABLE t AS SELECT range AS n, hash(range + {seed}) AS h, "
                 f"repeat(chr(65 + {seed}), 40) || range AS s FROM range(1000000)"
@@ -191,6 +194,7 @@ def test_two_sessions_that_spill_at_once_both_give_right_results(tmp_path: Path)
 
     with ThreadPoolExecutor(2) as pool:
         assert list(pool.map(work, (1, 2))) == [(True, 1000000, 1000000)] * 2
+    instances.clear()
     assert list(tmp_path.iterdir()) == []
 
 

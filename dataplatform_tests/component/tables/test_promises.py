@@ -13,7 +13,7 @@ import pytest
 
 from dataplatform.contracts.model import WHOLE, Contract, Layer, RuleKind, Severity
 from dataplatform.contracts.schema import arrow_schema
-from dataplatform.engines.duckdb import DuckDBSession
+from dataplatform.engines.duckdb import DuckDBInstance, DuckDBSession
 from dataplatform.quality.audit import audit
 from dataplatform.quality.context import AuditContext
 from dataplatform_tests.unit.tables.making import TABLES, Row, contract, day, line, make
@@ -136,7 +136,7 @@ ADDED: list[tuple[str, str, Row]] = [
 
 @pytest.fixture
 def session() -> Iterator[DuckDBSession]:
-    with DuckDBSession(threads=1) as opened:
+    with DuckDBInstance(threads=1).session() as opened:
         yield opened
 
 

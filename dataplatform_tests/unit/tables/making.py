@@ -17,7 +17,7 @@ from dataplatform.contracts.functions import TableFunction, load_function
 from dataplatform.contracts.model import Contract
 from dataplatform.contracts.reader import read_contract
 from dataplatform.contracts.schema import arrow_schema
-from dataplatform.engines.duckdb import DuckDBSession
+from dataplatform.engines.duckdb import DuckDBInstance, DuckDBSession
 from dataplatform.engines.frames import from_frame, to_frame
 from dataplatform.engines.sql_tables import to_ibis
 
@@ -50,7 +50,7 @@ def make(table: str, settings: Mapping[str, Any] | None = None, **inputs: Sequen
 @cache
 def _session() -> DuckDBSession:
     """One for all tests: building expressions and connections takes longer than running them."""
-    return DuckDBSession(threads=1)
+    return DuckDBInstance(threads=1).session()
 
 
 def _name(table: str, parameter: str) -> str:
