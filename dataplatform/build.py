@@ -9,6 +9,7 @@ import dagster as dg
 from dataplatform.assets.definition import build_assets, ignore_outcome
 from dataplatform.assets.io_manager import lake_io_manager
 from dataplatform.automation.schedules import build_schedules
+from dataplatform.operations.daily_checks import build_daily_checks_job
 from dataplatform.reports.asset import build_report_asset
 from dataplatform.warehouse.asset import build_warehouse_asset
 from dataplatform.warehouse.io_manager import WarehouseIOManager
@@ -22,6 +23,7 @@ def build_definitions(project: Project, on_outcome: OnOutcome = ignore_outcome) 
     """Assets of all tables, warehouse and report, schedules and resources of one project."""
     return dg.Definitions(
         assets=[*build_assets(project, on_outcome), build_warehouse_asset(project), build_report_asset(project)],
+        jobs=[build_daily_checks_job(project)],
         schedules=build_schedules(project),
         resources={
             "lake_io_manager": lake_io_manager(project),

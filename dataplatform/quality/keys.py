@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dataplatform.contracts.model import Contract, Rule, RuleKind, Severity
+from dataplatform.contracts.model import WHOLE, Contract, Rule, RuleKind, Severity
 from dataplatform.quality.context import Rest
 from dataplatform.quality.masking import MASK, is_private
 from dataplatform.quality.results import RuleResult
@@ -85,6 +85,31 @@ def judge_keys(
 def is_proven(scope: Scope, rule: Rule) -> bool:
     """Whether no row outside a partition can hold a key of that partition."""
     return scope.column is None or scope.column in rule.columns
+
+
+def unproven_keys(contract: Contract) -> list[Rule]:
+    """The key rules that no slice proves: another partition may hold a key of it."""
+    if not contract.is_partitioned:
+        return []
+    return [rule for rule in contract.rules_of(RuleKind.KEYS) if contract.partition_column not in rule.columns]
+
+
+def judge_whole(contract: Contract, published: ibis.Table, rule: Rule) -> RuleResult:
+    """One key over all published rows at once, whatever published them. A key in one partition alone counts too."""
+    scope = Scope(contract, (WHOLE,))
+    repeated = _repeated(published, rule)
+    ((rows,),) = fetch(published.aggregate(rows=published.count()))
+    hit = published.semi_join(repeated, list(rule.columns))
+    days = scope.partition_of(hit)
+    ((failed, example, first, last),) = fetch(
+        hit.aggregate(rows=hit.count(), example=values_text(hit, rule.columns).min(), first=days.min(), last=days.max())
+    )
+    shown = MASK if is_private(contract, rule) else example
+    found = (
+        f"{failed} of {rows} rows share a key, such as {shown}, in {first} to {last}" if failed else f"all {rows} rows"
+    )
+    expected = f"unique {', '.join(rule.columns)} in the whole table"
+    return RuleResult(rule, WHOLE, not failed, expected, found, failed, rows)
 
 
 def clashing_keys(scope: Scope, published: ibis.Table, rule: Rule, good: Collection[str], rest: Rest) -> ibis.Table:
