@@ -8,6 +8,7 @@ import dagster as dg
 
 from dataplatform.assets.definition import build_assets, ignore_outcome
 from dataplatform.assets.io_manager import lake_io_manager
+from dataplatform.automation.freshness import build_freshness_checks, build_freshness_sensors
 from dataplatform.automation.schedules import build_schedules
 from dataplatform.operations.daily_checks import build_daily_checks_job
 from dataplatform.reports.asset import build_report_asset
@@ -23,8 +24,10 @@ def build_definitions(project: Project, on_outcome: OnOutcome = ignore_outcome) 
     """Assets of all tables, warehouse and report, schedules and resources of one project."""
     return dg.Definitions(
         assets=[*build_assets(project, on_outcome), build_warehouse_asset(project), build_report_asset(project)],
+        asset_checks=build_freshness_checks(project),
         jobs=[build_daily_checks_job(project)],
         schedules=build_schedules(project),
+        sensors=build_freshness_sensors(project),
         resources={
             "lake_io_manager": lake_io_manager(project),
             "warehouse_io_manager": WarehouseIOManager(project),

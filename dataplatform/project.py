@@ -66,6 +66,11 @@ class Project:
             raise ContractError(problems)
         return cls(settings, catalog, functions, bindings, settings.last_date(today))
 
+    @classmethod
+    def of_contracts(cls, settings: Settings) -> Project:
+        """The project without its functions, in a fraction of the time: for what is asked of contracts and the lake."""
+        return cls(settings, load_catalog(settings.tables_dir), {}, {}, settings.last_date())
+
     def current(self) -> Project:
         """This project as of today: a code location that runs for days sees each new one without being loaded again."""
         last = self.settings.last_date() if self.settings.end_date is None else self.last_date

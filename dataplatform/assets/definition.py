@@ -10,6 +10,7 @@ value, and fails on a text inside a nested function.
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -76,14 +77,29 @@ def _partitions(project: "Project", grain: Grain) -> dg.PartitionsDefinition[str
 
 
 def _day_after(day: str) -> str:
-    from datetime import date, timedelta
-
     return (date.fromisoformat(day) + timedelta(days=1)).isoformat()
 
 
 def _month_after(month: str) -> str:
     year, number = int(month[:4]), int(month[5:7])
     return f"{year + number // 12}-{number % 12 + 1:02d}-01"
+
+
+_LONGEST = {Grain.DAY: timedelta(hours=25), Grain.MONTH: timedelta(days=31), Grain.NONE: timedelta(hours=25)}
+
+
+def _freshness_policy(project: "Project", contract: Contract) -> dg.FreshnessPolicy | None:
+    """By the time of the last materialization, which is all that Dagster's policy sees.
+
+    Closed days are materialized, too: when all is well no gap is longer than one partition and the latency. None with
+    an end date: what is complete is not made again, and Dagster would call it failed for ever.
+    """
+    latency = contract.latency
+    if latency is None or project.settings.end_date is not None:
+        return None
+    longest = _LONGEST[contract.grain]
+    warn = longest + (latency.warning or latency.duration * 0.95)
+    return dg.FreshnessPolicy.time_window(fail_window=longest + latency.duration, warn_window=warn)
 
 
 def check_kinds(contract: Contract) -> list[RuleKind]:
@@ -151,6 +167,7 @@ def _asset(
         op_tags={"dataplatform/table": contract.full_name},
         io_manager_key="lake_io_manager",
         backfill_policy=dg.BackfillPolicy.single_run(),
+        freshness_policy=_freshness_policy(project, contract),
         output_required=False,
     )
     def table(context: dg.AssetExecutionContext) -> Iterator[Any]:

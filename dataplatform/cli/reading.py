@@ -23,13 +23,12 @@ def settings(ctx: typer.Context) -> None:
 
 @app.command(epilog=examples("tables"))
 def tables(ctx: typer.Context) -> None:
-    """List every table with what is published of it."""
-    from dataplatform.contracts.catalog import load_catalog
-    from dataplatform.lake.table import Lake
+    """List every table with what is published of it, and whether that is as fresh as promised."""
     from dataplatform.operations.describe import tables_text
+    from dataplatform.project import Project
+    from dataplatform.settings import utc_now
 
-    found = load_settings(ctx)
-    typer.echo(tables_text(load_catalog(found.tables_dir), Lake(found.lake_dir)))
+    typer.echo(tables_text(Project.of_contracts(load_settings(ctx)), utc_now()))
 
 
 @app.command(epilog=examples("describe fact_sales", "describe aggregate.daily_sales"))

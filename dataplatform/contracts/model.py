@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
@@ -138,6 +139,32 @@ class Dimension:
 
 
 @dataclass(frozen=True, slots=True)
+class Latency:
+    """When data must be there: so long after the value of `column` began. From the contract's `slaProperties`.
+
+    `unit` is h (elapsed hours) or d (calendar days). `warn_after`, in the same unit, is when a warning comes first;
+    None leaves it to whoever judges. Without `column` only the time of the last publication is promised.
+    """
+
+    value: float
+    unit: Literal["h", "d"]
+    column: str | None = None
+    warn_after: float | None = None
+
+    @property
+    def duration(self) -> timedelta:
+        return self._of(self.value)
+
+    @property
+    def warning(self) -> timedelta | None:
+        """`warn_after` as a duration."""
+        return None if self.warn_after is None else self._of(self.warn_after)
+
+    def _of(self, value: float) -> timedelta:
+        return timedelta(hours=value) if self.unit == "h" else timedelta(days=value)
+
+
+@dataclass(frozen=True, slots=True)
 class Contract:
     """Everything one table promises. Source: the table's ODCS file at `path`."""
 
@@ -187,6 +214,12 @@ class Contract:
     @property
     def private_columns(self) -> frozenset[str]:
         return frozenset(column.name for column in self.columns if column.is_private)
+
+    @property
+    def latency(self) -> Latency | None:
+        """The promise of freshness; None when there is none."""
+        promise = self.sla.get("latency")
+        return None if promise is None else Latency(**promise)
 
     @property
     def references(self) -> frozenset[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dataplatform.contracts.column_rules import column_rules
-from dataplatform.contracts.columns import Properties, read_properties
+from dataplatform.contracts.columns import Properties, custom_properties, read_properties
 from dataplatform.contracts.extensions import read_extensions
 from dataplatform.contracts.model import Contract, Layer, Rule
 from dataplatform.contracts.nodes import Node, suggest
@@ -20,6 +20,7 @@ from dataplatform.contracts.quality_rules import quality_rules
 from dataplatform.errors import ContractError
 
 _SLA_UNITS = {"h", "d"}
+_TIMES = {"DATE", "TIMESTAMP"}
 
 
 def read_contract(path: Path) -> Contract:
@@ -121,12 +122,32 @@ def _sla(promises: Node, table: Node, properties: Properties) -> dict[str, Any]:
     """The promises by name: `{"latency": {"value": 26, "unit": "h", "column": "business_date"}}`."""
     found: dict[str, Any] = {}
     for item in promises.items():
-        name, value, unit = item["property"].text, item["value"].value, item["unit"].text
-        element = item["element"]
+        name, element = item["property"].text, item["element"]
         owner, _, column = element.text.rpartition(".")
         if element.is_set and (column not in properties.names or owner not in {"", table["name"].text}):
             element.refuse(f"there is no column {element.value!r}", suggest(column, properties.names))
-        if name == "latency" and (not isinstance(value, int | float) or unit not in _SLA_UNITS):
-            item.refuse(f"latency {value!r} {unit!r} is no duration", "give a number and the unit h or d")
-        found[name] = {"value": value, "unit": unit, "column": column or None}
+        found[name] = {"value": item["value"].value, "unit": item["unit"].text, "column": column or None}
+        if name == "latency":
+            found[name] |= _warn_after(item)
+            types = {each.column.name: each.column.type.name for each in properties.nodes if each.is_typed}
+            if types.get(column, "DATE") not in _TIMES:
+                element.refuse(f"a {types[column]} carries no time", "name a column of type DATE or TIMESTAMP")
     return found
+
+
+def _warn_after(latency: Node) -> dict[str, Any]:
+    """Checks a latency, and reads when a warning comes before it is broken: `{"warn_after": 25}`, if that is said."""
+    value, unit = latency["value"].value, latency["unit"].text
+    if not _is_duration(value) or unit not in _SLA_UNITS:
+        latency.refuse(f"latency {value!r} {unit!r} is no duration", "give a number above 0 and the unit h or d")
+        return {}
+    warn = custom_properties(latency, ("warnAfter",)).get("warnAfter")
+    if warn is None:
+        return {}
+    if not _is_duration(warn.value) or warn.value >= value:
+        warn.refuse(f"{warn.value!r} does not come before {value} {unit}", "give a smaller number of the same unit")
+    return {"warn_after": warn.value}
+
+
+def _is_duration(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0

@@ -99,6 +99,17 @@ class Opened:
         wanted = frozenset(partitions)
         return [file for file in self.files if wanted and (file.partition is None or file.partition in wanted)]
 
+    def largest(self, column: str) -> Any:
+        """A column's largest value by the files' statistics, without reading any; None when they do not tell."""
+        if self.handle is None:
+            return None
+        import pyarrow as pa
+
+        actions = pa.table(self.handle.get_add_actions(flatten=True))
+        name = f"max.{column}"
+        values = actions[name].to_pylist() if name in actions.column_names else []
+        return max((value for value in values if value is not None), default=None)
+
     def dataset(self) -> ds.Dataset:
         """This version as an Arrow dataset: right in every case, also on object stores."""
         if self.handle is None:

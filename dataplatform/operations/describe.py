@@ -6,15 +6,17 @@ Read from contracts and the lake's publication records alone; no function is loa
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dataplatform.contracts.model import WHOLE, Column, Contract, Input, Rule
 from dataplatform.lake.table import Lake
 from dataplatform.operations.text import count, table
+from dataplatform.planner.freshness import freshness
 
 if TYPE_CHECKING:
-    from dataplatform.contracts.catalog import Catalog
     from dataplatform.lake.records import Slice
+    from dataplatform.project import Project
     from dataplatform.settings import Settings
 
 
@@ -30,18 +32,24 @@ def settings_text(settings: Settings) -> str:
     return table(("setting", "value", "from", "meaning"), rows, indent="")
 
 
-def tables_text(catalog: Catalog, lake: Lake) -> str:
-    """Every table in the order in which data moves, with what is published of it; then those on hold."""
+def tables_text(project: Project, now: datetime) -> str:
+    """Every table in the order in which data moves, with what is published of it and whether that is fresh at `now`.
+
+    Then those on hold, and what is wrong with those that are not fresh.
+    """
     rows, held = [], []
-    for contract in catalog:
-        opened = lake.table(contract).open()
+    promised = freshness(project, now)
+    for contract in project.catalog:
+        opened = project.lake.table(contract).open()
         slices = opened.state.slices
         held += [] if opened.hold is None else [opened.hold.of(contract.full_name)]
         newest = max((entry.published_at for entry in slices.values()), default="never")
         total = sum(entry.rows for entry in slices.values())
-        rows.append((contract.full_name, contract.grain.value, len(slices), total, newest, contract.description))
-    headers = ("table", "by", "partitions", "rows", "published", "what it is")
-    return "\n".join([table(headers, rows, indent=""), *held])
+        state = promised[contract.name].state if contract.name in promised else ""
+        rows.append((contract.full_name, contract.grain.value, len(slices), total, newest, state, contract.description))
+    headers = ("table", "by", "partitions", "rows", "published", "fresh", "what it is")
+    wrong = [f"{project.catalog.get(n).full_name} is {f.state}: {f}" for n, f in promised.items() if f.reasons]
+    return "\n".join([table(headers, rows, indent=""), *held, *wrong])
 
 
 def describe_text(contract: Contract, lake: Lake) -> str:

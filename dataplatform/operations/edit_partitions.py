@@ -32,14 +32,27 @@ def published_slice(project: Project, contract: Contract, partition: str) -> Sli
     return entry
 
 
+def _entry(project: Project, contract: Contract, partition: str) -> Slice:
+    """What is published of one partition; of a day for which nothing was ever delivered, that it has no rows."""
+    if contract.source is None or partition in project.lake.table(contract).open().state.slices:
+        return published_slice(project, contract, partition)
+    code, decided, bound = project.code_of(contract), project.contract_of(contract), project.settings_of(contract)
+    return Slice(EMPTY, 0, 0, 0, 0, "", "", code, decided, bound)
+
+
 def delete_plan(project: Project, contract: Contract, partition: str) -> str:
     """What `empty_slices` would do to the partition, in words.
 
     Raises PermanentError when nothing is published, and HeldError when the table is held.
     """
     project.lake.table(contract).open().refuse_held()
-    entry = published_slice(project, contract, partition)
+    entry = _entry(project, contract, partition)
     readers = ", ".join(project.catalog.descendants(contract.name)) or "nothing"
+    if not entry.published_at:
+        return (
+            f"{contract.full_name} {partition} would be recorded as without rows, until a file is delivered for it; "
+            f"stale after that: {readers}"
+        )
     return (
         f"{contract.full_name} {partition} would be left without rows ({count(entry.rows, 'row')} now), until what it "
         f"is made from changes; stale after that: {readers}"
@@ -50,13 +63,14 @@ def empty_slices(project: Project, contract: Contract, partitions: Sequence[str]
     """Publishes `partitions` without rows, in one commit, and tells Dagster; returns the Delta version.
 
     What was read for them stays recorded, and code, contract and settings count as today's: nothing makes the rows
-    again until one of these changes. Raises PermanentError for a partition that was never published.
+    again until one of these changes. A day of a raw table may be one that was never delivered, and never will be.
+    Raises PermanentError for any other partition that was never published.
     """
     import pyarrow as pa
 
     from dataplatform.operations.reconcile import reconcile_events
 
-    before = {partition: published_slice(project, contract, partition) for partition in partitions}
+    before = {partition: _entry(project, contract, partition) for partition in partitions}
     table = project.lake.table(contract)
     target = table.open_to_publish()
     refuse_changed_contract(target)

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from dataplatform.contracts.model import WHOLE, Contract, Dimension, Grain, Input, Layer, Lookup, Severity, Window
+from dataplatform.contracts.model import (
+    WHOLE,
+    Contract,
+    Dimension,
+    Grain,
+    Input,
+    Latency,
+    Layer,
+    Lookup,
+    Severity,
+    Window,
+)
 from dataplatform.contracts.reader import read_contract
 from dataplatform.errors import ContractError
 
@@ -112,6 +124,12 @@ def inputs(*values: Any) -> Edit:
     return custom(inputs=list(values))
 
 
+def latency(element: str = "orders.business_date", **more: Any) -> Edit:
+    promise = {"property": "latency", "value": 26, "unit": "h", "element": element}
+    extra = [{"property": key, "value": value} for key, value in more.items()]
+    return at_root(slaProperties=[promise | ({"customProperties": extra} if extra else {})])
+
+
 def all_edits(*edits: Edit) -> Edit:
     return lambda document: [edit(document) for edit in edits]
 
@@ -122,6 +140,16 @@ def unpartitioned() -> Edit:
 
 def raw() -> Edit:
     return all_edits(at_root(id="raw.orders"), custom(inputs=None, source={"kind": "landing", "folder": "orders"}))
+
+
+def test_a_latency_may_say_when_the_warning_comes(tmp_path: Path) -> None:
+    assert read(tmp_path, at_root(slaProperties=[])).latency is None
+    promised = read(tmp_path, latency(warnAfter=25)).latency
+    assert promised == Latency(26, "h", "business_date", 25)
+    assert (promised.duration, promised.warning) == (timedelta(hours=26), timedelta(hours=25))
+    days = read(tmp_path, at_root(slaProperties=[{"property": "latency", "value": 2, "unit": "d"}])).latency
+    assert days is not None
+    assert (days.duration, days.warning, days.column) == (timedelta(days=2), None, None)
 
 
 def test_a_contract_becomes_the_platforms_model(tmp_path: Path) -> None:
@@ -302,7 +330,27 @@ REFUSED: list[tuple[Edit, str]] = [
     ),
     (
         at_root(slaProperties=[{"property": "latency", "value": "soon"}]),
-        "slaProperties[latency]: latency 'soon' '' is no duration; give a number and the unit h or d",
+        "slaProperties[latency]: latency 'soon' '' is no duration; give a number above 0 and the unit h or d",
+    ),
+    (
+        at_root(slaProperties=[{"property": "latency", "value": 0, "unit": "h"}]),
+        "slaProperties[latency]: latency 0 'h' is no duration; give a number above 0 and the unit h or d",
+    ),
+    (
+        latency(warnAfter=26),
+        "slaProperties[latency].customProperties[warnAfter].value: 26 does not come before 26 h; give a smaller number",
+    ),
+    (
+        latency(warnAfter="soon"),
+        "slaProperties[latency].customProperties[warnAfter].value: 'soon' does not come before 26 h",
+    ),
+    (
+        latency(warnBefore=1),
+        "slaProperties[latency].customProperties[warnBefore]: unknown custom property 'warnBefore'",
+    ),
+    (
+        latency("orders.amount"),
+        "slaProperties[latency].element: a DECIMAL(18,3) carries no time; name a column of type DATE or TIMESTAMP",
     ),
     # columns
     (table(properties=[]), "properties: the table has no columns; list them"),
