@@ -68,6 +68,7 @@ def check(
         'query --format csv "SELECT country, sum(net_amount) FROM aggregate.daily_country_sales GROUP BY country"',
         'query --format parquet --output sales.parquet "FROM aggregate.daily_sales"',
         "query \"SELECT * FROM quality.rule_results WHERE status <> 'passed'\"",
+        'query --as-of 2011-12-08 "FROM aggregate.daily_sales"     # as it stood at the end of that day',
     )
 )
 def query(
@@ -77,6 +78,10 @@ def query(
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write to a file, whole or not at all.")] = None,
     limit: Annotated[
         int | None, typer.Option(callback=at_least_one, metavar="ROWS", help="Cut the answer off after so many rows.")
+    ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION|RUN|TIME", help="Tables as they were; see `dataplatform history TABLE`."),
     ] = None,
 ) -> None:
     """Answer a question from the lake: one statement that reads, in DuckDB's dialect.
@@ -88,5 +93,5 @@ def query(
     from dataplatform.serving.writers import write_answer
 
     found = load_settings(ctx)
-    with run_query(found, load_catalog(found.tables_dir), sql, limit=limit) as answer:
+    with run_query(found, load_catalog(found.tables_dir), sql, limit=limit, as_of=as_of) as answer:
         write_answer(answer, form, output)

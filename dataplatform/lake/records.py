@@ -13,6 +13,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,9 @@ from typing import Any
 FOLDER = "_publications"
 MERGE_AT = 64
 """A table's records are merged into one object when there are this many, so that reading them stays cheap."""
+
+ROLLBACK = "rollback-"
+"""How the run id of a rollback begins."""
 
 InputRevisions = Mapping[str, str]
 """Partition -> revision of an input that was read. Whole-table windows keep `{"*": digest}` instead."""
@@ -51,6 +55,11 @@ class Slice:
     @property
     def order(self) -> tuple[int, int]:
         return (self.version, self.sequence)
+
+    @property
+    def is_of_unknown_making(self) -> bool:
+        """Whether a rollback brought the rows back, and what they were made from is no longer known."""
+        return self.run_id.startswith(ROLLBACK) and not self.inputs and not self.source
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +140,18 @@ def read_state(table_folder: Path) -> State:
         except FileNotFoundError:
             continue
     raise OSError(f"{folder} changes faster than it can be read")
+
+
+def read_entries(table_folder: Path) -> dict[str, list[Slice]]:
+    """Every entry there still is of each partition, also older ones. What records were merged is the newest alone."""
+    folder = table_folder / FOLDER
+    found: dict[str, list[Slice]] = {}
+    for name in _names(folder):
+        with suppress(FileNotFoundError):  # merged a moment ago
+            record = _read(folder / name)
+            for partition, entry in record.slices.items() if record else ():
+                found.setdefault(partition, []).append(entry)
+    return found
 
 
 def forget_after(table_folder: Path, version: int) -> None:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 UNREADABLE_FEATURES = frozenset({"deletionVectors", "columnMapping", "typeWidening", "v2Checkpoint"})
 """Delta features with which a plain read of the files would give wrong rows; such tables are refused."""
-_RUN = "dataplatform.run_id"
+RUN = "dataplatform.run_id"
+"""Key of a commit's own metadata: the run that made it."""
 _CONFIGURATION = {"delta.logRetentionDuration": "interval 30 days", "delta.checkpointInterval": "50"}
 
 
@@ -145,8 +146,8 @@ class LakeTable:
             handle = DeltaTable(self.uri, version=version)
         except TableNotFoundError:
             return Opened(self, None, State())
-        if version is not None:
-            return Opened(self, handle, state)
+        if version is not None:  # the records tell of now, and merge: nothing is known of then but its rows
+            return Opened(self, handle, State())
         is_ahead = max(state.recorded_versions, default=0) > handle.version()
         state, housekeeping = _distrust_unrecorded(handle, state.until(handle.version()) if is_ahead else state)
         return Opened(self, handle, state, housekeeping, is_ahead)
@@ -165,14 +166,14 @@ class LakeTable:
                 self.folder, arrow_schema(self.contract), self._partition_by, self.contract.name, _CONFIGURATION
             )
             opened = self.open()
-        elif not (opened.files or opened.state.slices or opened.state.unknown or self._fits(opened.handle)):
+        elif not (opened.files or opened.state.slices or opened.state.unknown or self.fits(opened.handle)):
             self._shape_again(opened.handle)
             opened = self.open()
         if opened.is_ahead:
             forget_after(self.folder, opened.version)
         return opened
 
-    def _fits(self, handle: DeltaTable) -> bool:
+    def fits(self, handle: DeltaTable) -> bool:
         """Whether the stored columns, types and layout are the contract's, but for columns that were added since."""
         import pyarrow as pa
 
@@ -208,12 +209,14 @@ class LakeTable:
         run_id: str,
         keys: Sequence[str] = (),
         rewrite: bool = False,
+        exactly: bool = False,
     ) -> int:
         """Replaces exactly `partitions` by `rows` in one commit; returns the new Delta version.
 
         `keys` are all partitions of the table in order, so that neighbours become one range. `rewrite` replaces
         the whole table and its schema. Raises OvertakenError when another run committed to these slices since
-        `opened`, and PermanentError when rows lie outside them; in both cases nothing has changed.
+        `opened` (`exactly`: committed anything), and PermanentError when rows lie outside them; in both cases nothing
+        has changed.
         """
         from deltalake import CommitProperties, WriterProperties, write_deltalake
         from deltalake.exceptions import CommitFailedError, DeltaError
@@ -226,7 +229,7 @@ class LakeTable:
         options: dict[str, Any] = {"schema_mode": "overwrite"} if rewrite else {}
         # Delta does not see two whole-table writes conflict when the first added files and removed none (seen: both
         # results stayed); so a whole table is committed on exactly the version it was opened at, or not at all
-        retries = 15 if partitioned else 0
+        retries = 15 if partitioned and not exactly else 0
         if partitioned:
             options["predicate"] = predicate(contract.partition_column or "", partitions, keys)
             if _adds_columns(handle, rows.schema):
@@ -238,7 +241,7 @@ class LakeTable:
                 mode="overwrite",
                 partition_by=self._partition_by if rewrite else None,
                 commit_properties=CommitProperties(
-                    custom_metadata={_RUN: run_id, SLICES: json.dumps(list(partitions))}, max_commit_retries=retries
+                    custom_metadata={RUN: run_id, SLICES: json.dumps(list(partitions))}, max_commit_retries=retries
                 ),
                 writer_properties=WriterProperties(compression="ZSTD", compression_level=1),
                 **options,
@@ -278,15 +281,6 @@ class LakeTable:
         except FileNotFoundError:
             return 0
         return sum(json.loads(line)["add"]["size"] for line in lines if line.startswith('{"add"'))
-
-    def version_of_run(self, run_id: str) -> int:
-        """The Delta version that `run_id` published last; PermanentError when the log does not name it."""
-        opened = self.open()
-        commits = [] if opened.handle is None else opened.handle.history()
-        for commit in commits:
-            if commit.get(_RUN) == run_id:
-                return int(commit["version"])
-        raise PermanentError(f"{self.contract.full_name}: no version was published by run {run_id!r}")
 
 
 _HOUSEKEEPING = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END", "CREATE TABLE", "SET TBLPROPERTIES"})

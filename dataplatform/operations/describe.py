@@ -10,12 +10,15 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dataplatform.contracts.model import WHOLE, Column, Contract, Input, Rule
-from dataplatform.lake.table import Lake
+from dataplatform.lake.table import Lake, describe_partitions
+from dataplatform.lake.versions import versions
 from dataplatform.operations.text import count, table
 from dataplatform.planner.freshness import freshness
 
 if TYPE_CHECKING:
     from dataplatform.lake.records import Slice
+    from dataplatform.lake.table import LakeTable
+    from dataplatform.lake.versions import Version
     from dataplatform.project import Project
     from dataplatform.settings import Settings
 
@@ -57,6 +60,25 @@ def describe_text(contract: Contract, lake: Lake) -> str:
     opened = lake.table(contract).open()
     held = [] if opened.hold is None else ["", opened.hold.of(contract.full_name)]
     return "\n".join([*_sections(contract, opened.state.slices), *held])
+
+
+def history_text(lake_table: LakeTable, limit: int) -> str:
+    """A table's versions as far as its log goes back, newest first."""
+    known = versions(lake_table)
+    if not known:
+        return f"{lake_table.contract.full_name} has never been published"
+    rows = [
+        (version.number, version.at.isoformat(timespec="seconds"), version.run_id, _replaced(version))
+        for version in reversed(known)
+    ]
+    text = table(("version", "at", "run", "what changed"), rows[:limit], indent="")
+    return text if len(rows) <= limit else f"{text}\n… and {count(len(rows) - limit, 'older version')}; see --limit"
+
+
+def _replaced(version: Version) -> str:
+    if not version.partitions:
+        return f"no rows ({version.operation.lower()})" if version.partitions == () else version.operation.lower()
+    return "rows" if version.partitions == (WHOLE,) else describe_partitions(version.partitions)
 
 
 def _sections(contract: Contract, slices: Mapping[str, Slice]) -> Iterator[str]:

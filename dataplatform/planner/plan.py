@@ -188,6 +188,8 @@ class _Planner:
 
     def _definition_reason(self, contract: Contract, entry: Slice) -> str:
         project = self.project
+        if entry.is_of_unknown_making:
+            return "rolled back"
         if entry.code != project.code_of(contract):
             return "code changed"
         if entry.contract != project.contract_of(contract):

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from dataplatform.errors import PlatformError, UnknownNameError
 from dataplatform.serving.statement import QueryError, asks_for_the_catalog, check_reading, first_line, mentions
+from dataplatform.serving.time_travel import opener
 from dataplatform.serving.views import LakeViews
 
 if TYPE_CHECKING:
@@ -66,18 +67,21 @@ class Answer:
 
 
 @contextmanager
-def run_query(settings: Settings, catalog: Catalog, sql: str, *, limit: int | None = None) -> Iterator[Answer]:
+def run_query(
+    settings: Settings, catalog: Catalog, sql: str, *, limit: int | None = None, as_of: str | None = None
+) -> Iterator[Answer]:
     """Answers one reading statement; `limit` cuts the answer off after so many rows (None: never).
 
     Tables are `layer.table`, `quarantine.table`, `quality.*` and `operations.*`; those never published are there and
-    empty. Raises QueryError, and UnknownNameError for a table or column that is not there.
+    empty. `as_of` (a version, a run, a time) reads every contract's table as it was then. Raises QueryError,
+    UnknownNameError for a table or column that is not there, and PermanentError for a version that is not.
     """
     import duckdb
 
     with closing(duckdb.connect()) as connection:
         statement = check_reading(connection, sql)
         words = mentions(statement)
-        views = LakeViews(catalog, settings.lake_dir)
+        views = LakeViews(catalog, settings.lake_dir, opener(as_of, settings.business_zone))
         views.create(connection, None if asks_for_the_catalog(words) else words)
         _close_off(connection, settings)
         try:

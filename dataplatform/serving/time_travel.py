@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 from dataplatform.engines.duckdb import relation_sql
-from dataplatform.errors import PermanentError
-from dataplatform.lake.table import Lake
+from dataplatform.lake.table import Lake, LakeTable
+from dataplatform.lake.versions import find_version, open_at
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from dataplatform.contracts.catalog import Catalog
+    from dataplatform.lake.table import Opened
     from dataplatform.settings import Settings
 
 
@@ -25,20 +27,19 @@ def table_at(
     is no such version or the run published nothing there.
     """
     import duckdb
-    from deltalake.exceptions import DeltaError
 
-    lake_table = Lake(settings.lake_dir).table(catalog.get(table))
-    name = lake_table.contract.full_name
-    if run is not None:
-        version = lake_table.version_of_run(run)
-    try:
-        opened = lake_table.open(version)
-    except DeltaError as error:
-        newest = lake_table.open().version
-        raise PermanentError(f"{name} has no version {version}; its newest is {newest}") from error
-    if version is not None and opened.handle is None:
-        raise PermanentError(f"{name} has never been published; it has no version {version}")
+    wanted = run if version is None else str(version)
+    opened = opener(wanted, settings.business_zone)(Lake(settings.lake_dir).table(catalog.get(table)))
     with closing(duckdb.connect()) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         rows: pa.Table = connection.sql(relation_sql(connection, opened, None, (), "_rows")).to_arrow_table()
     return rows
+
+
+def opener(wanted: str | None, zone: str) -> Callable[[LakeTable], Opened]:
+    """Opens tables as they were at `wanted`, as `find_version` reads it; as they are now when it is None."""
+
+    def then(table: LakeTable) -> Opened:
+        return open_at(table, find_version(table, str(wanted), zone))
+
+    return LakeTable.open if wanted is None else then

@@ -9,7 +9,7 @@ from dataplatform.contracts.model import Layer
 from dataplatform.engines.duckdb import quote, relation_sql
 from dataplatform.lake import journal
 from dataplatform.lake.platform_tables import QUALITY, ROOMS, PlatformTables
-from dataplatform.lake.table import Lake
+from dataplatform.lake.table import Lake, LakeTable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from dataplatform.contracts.catalog import Catalog
+    from dataplatform.lake.table import Opened
 
 SCHEMAS = (*(layer.value for layer in Layer), *ROOMS)
 
@@ -25,8 +26,9 @@ SCHEMAS = (*(layer.value for layer in Layer), *ROOMS)
 class LakeViews:
     """The tables of one lake, by their full names; views of them on one connection."""
 
-    def __init__(self, catalog: Catalog, root: Path) -> None:
-        self._lake = Lake(root)
+    def __init__(self, catalog: Catalog, root: Path, as_of: Callable[[LakeTable], Opened] = LakeTable.open) -> None:
+        """`as_of` opens a contract's table, at its newest version unless told otherwise."""
+        self._lake, self._as_of = Lake(root), as_of
         self._contracts = {contract.full_name: contract for contract in catalog}
         known = {name: root / name.replace(".", "/") for name in _known()}
         self._platform = {**known, **PlatformTables(root).readable()}
@@ -45,7 +47,7 @@ class LakeViews:
         mentioned = [name for name in self.names if words is None or name.partition(".")[2].lower() in words]
         for number, name in enumerate(mentioned or self.names):
             if name in self._contracts:
-                opened = self._lake.table(self._contracts[name]).open()
+                opened = self._as_of(self._lake.table(self._contracts[name]))
                 rows = relation_sql(connection, opened, None, (), f"_dp_{number}")
                 connection.execute(f"CREATE VIEW {_quoted(name)} AS {rows}")
             else:

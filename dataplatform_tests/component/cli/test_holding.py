@@ -135,3 +135,41 @@ def test_a_held_table_whose_contract_changed_asks_for_a_rebuild_that_asks_for_th
     plan = make_plan(shop.reload(held))
     assert set(plan.held) == set(plan.refused) == {"orders"}
     assert re.search(TOLD, said(held, "rebuild", "orders", "--yes", code=1))
+
+
+def test_a_rollback_is_dry_until_it_is_asked_for_and_the_next_run_makes_what_reads_the_table(project: Project) -> None:
+    before = {str(day): str(total) for day, _, total in shop.rows(project, "daily_orders")}
+    deliver(project, D1, *CORRECTED)
+    said(project, "run")
+    dry = said(project, "rollback", "orders", "--to", "1")
+    assert re.match(r"cleaned\.orders would have the rows of version 1 of \S+ by run \S+ again: 1 slice changed", dry)
+    assert dry.endswith("nothing was done; do it with --yes\n")
+    assert "is held" not in said(project, "tables")
+    done = said(project, "rollback", "orders", "--to", "1", "--yes")
+    assert re.match(r"cleaned\.orders has the rows of version 1 of \S+ by run \S+ again, in version 4: 1 slice", done)
+    assert re.search(
+        r"orders is held since \S+ \(rolled back to version 1 of .*\); nothing publishes", said(project, "run")
+    )
+    assert {str(day): str(total) for day, _, total in shop.rows(project, "daily_orders")} == before
+    assert "cleaned.orders has no version 99; its newest is 4" in said(
+        project, "rollback", "orders", "--to", "99", "--yes", code=1
+    )
+
+
+def test_a_tables_history_names_versions_runs_and_partitions_newest_first(project: Project) -> None:
+    said(project, "hold", "orders")
+    lines = said(project, "history", "orders").splitlines()
+    assert [line.split()[0] for line in lines[2:]] == ["2", "1", "0"]
+    assert lines[2].endswith("no rows (set tblproperties)")
+    assert lines[3].endswith("2011-01-01..2011-01-02 (2)")
+    cut = said(project, "history", "orders", "--limit", "1").splitlines()
+    assert cut[3:] == ["… and 2 older versions; see --limit"]
+
+
+def test_a_query_reads_tables_as_they_were(project: Project) -> None:
+    deliver(project, D1, *CORRECTED)
+    said(project, "run")
+    sql = "SELECT sum(order_amount) AS total FROM cleaned.orders"
+    totals = [said(project, "query", "--format", "csv", *as_of, sql).split()[1] for as_of in ((), ("--as-of", "1"))]
+    assert totals == ["13.250", "7.750"]
+    assert "has no version of 1999-12-31 or before" in said(project, "query", "--as-of", "1999-12-31", sql, code=1)

@@ -16,6 +16,7 @@ from dataplatform.contracts.model import Contract, Grain
 from dataplatform.contracts.schema import arrow_schema
 from dataplatform.errors import OvertakenError, PermanentError
 from dataplatform.lake.table import Lake, LakeTable, Opened, predicate
+from dataplatform.lake.versions import find_version
 from dataplatform_tests.by_hand import contract
 
 KEYS = [(date(2011, 1, 1) + timedelta(days=n)).isoformat() for n in range(31)]
@@ -130,11 +131,11 @@ def test_four_processes_on_disjoint_slices_lose_nothing(tmp_path: Path) -> None:
 def test_each_version_names_its_run_and_can_be_read_again(table: LakeTable) -> None:
     first = publish(table, [KEYS[0]], "a")
     publish(table, [KEYS[0]], "b")
-    assert table.version_of_run("run-a") == first
+    assert find_version(table, "run-a", "UTC").number == first
     then = table.open(first).dataset().to_table()["label"].to_pylist()
     assert then == ["a"]
     with pytest.raises(PermanentError, match="no version was published by run 'nobody'"):
-        table.version_of_run("nobody")
+        find_version(table, "nobody", "UTC")
 
 
 def test_an_added_column_is_null_in_rows_written_before_it(tmp_path: Path) -> None:
