@@ -1,13 +1,20 @@
 """The platform's errors: permanent or transient by type, each saying what to do next.
 
-Retries look at nothing but these types: a `TransientError` may go away by itself, a `PermanentError` will not.
-The command line prints `str(error)` and exits with `exit_code`; a traceback is shown for unknown errors only.
+Retries look at nothing but these types: a `TransientError` may go away by itself, a `PermanentError` will not; what
+libraries raise gets its type in `classified`. Each kind of transient error is tried again in one place only, so that
+attempts add up and do not multiply: a source where it is asked, an overtaken step where it is made, all others by the
+step (docs/adr/0010). The command line prints `str(error)` and exits with `exit_code`; a traceback is shown for unknown
+errors only.
 """
 
 from __future__ import annotations
 
 import difflib
+import errno
+import re
 from collections.abc import Iterable
+from datetime import datetime
+from typing import ClassVar
 
 
 class PlatformError(Exception):
@@ -22,6 +29,9 @@ class PermanentError(PlatformError):
 
 class TransientError(PlatformError):
     """Trying again later may succeed: a service was down, a commit was overtaken."""
+
+    tried_enough: ClassVar[bool] = False
+    """Whether it was tried again already where it arose, so that its step is not."""
 
 
 class ContractError(PermanentError):
@@ -54,3 +64,68 @@ class UnfitValueError(ShapeError):
 
 class OvertakenError(TransientError):
     """Another run published this slice while this one was at work; the step must be run again from its inputs."""
+
+    tried_enough = True
+
+
+class NoAnswerError(TransientError):
+    """One request had no answer; `why` says what was seen instead of one."""
+
+    def __init__(self, what: str, why: str) -> None:
+        self.why = why
+        super().__init__(f"{what}: {why}; run again")
+
+
+class SourceDownError(TransientError):
+    """A source gives no answer. No process on this data folder asks it before `again_at`."""
+
+    tried_enough = True
+
+    def __init__(self, place: str, why: str, since: datetime, again_at: datetime) -> None:
+        self.place, self.why, self.since, self.again_at = place, why, since, again_at
+        super().__init__(
+            f"{place} is down since {since:%Y-%m-%d %H:%M:%S} UTC ({why}); "
+            f"it is asked again from {again_at:%H:%M:%S} UTC"
+        )
+
+
+class SourceRefusedError(PermanentError):
+    """A source answers and gives nothing: wrong credentials, no such bucket or folder."""
+
+
+class DiskFullError(PermanentError):
+    """There is no room to write. What was published before is untouched."""
+
+
+class UnexpectedError(PermanentError):
+    """An error that nothing here knows: a bug, or a library's new word. It would come again."""
+
+
+_PASSING = frozenset(
+    getattr(errno, name)
+    for name in (
+        "EAGAIN", "EBUSY", "ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EHOSTDOWN", "EHOSTUNREACH", "EINTR", "EIO",
+        "EMFILE", "ENETDOWN", "ENETRESET", "ENETUNREACH", "ENFILE", "ENOMEM", "EPIPE", "ESTALE", "ETIMEDOUT",
+    )
+)  # fmt: skip
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_PASSING_NAMES = frozenset({"CommitFailedError", "TimeoutError", "ConnectionError", "MemoryError"})
+"""Classes of libraries that are not imported for it, and of Python."""
+_PASSING_WORDS = re.compile(r"database is locked|Could not set lock on file")
+_FULL_WORDS = re.compile(r"No space left on device|database or disk is full|Disk quota exceeded")
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+
+
+def classified(error: Exception) -> PlatformError:
+    """`error` as one of the platform's: itself when it is one, else what its kind amounts to."""
+    if isinstance(error, PlatformError):
+        return error
+    text = f"{type(error).__name__}: {error}"
+    said = _OS_ERROR.search(text)  # libraries in Rust say the number in their text
+    number = error.errno if isinstance(error, OSError) and error.errno else int(said[1]) if said else 0
+    if number in _FULL or _FULL_WORDS.search(text):
+        return DiskFullError(f"{text}; free space below the data folder and run again: nothing published is lost")
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if number in _PASSING or names & _PASSING_NAMES or _PASSING_WORDS.search(text):
+        return TransientError(text)
+    return UnexpectedError(text)

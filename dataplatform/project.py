@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dataplatform.engines.duckdb import DuckDBInstance, DuckDBSession
     from dataplatform.settings import Settings
     from dataplatform.sources.base import Source
+    from dataplatform.sources.files import Files
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Project:
     def load(cls, settings: Settings, *, today: date | None = None) -> Project:
         """Reads and binds every table. Raises ContractError with one line per problem, over all tables."""
         from dataplatform.engines.binding import bind
-        from dataplatform.sources import make_source
+        from dataplatform.sources import make_source, open_landing
 
         catalog = load_catalog(settings.tables_dir)
         if not len(catalog):  # a mistyped folder would leave the warehouse without tables
@@ -52,10 +53,11 @@ class Project:
         functions: dict[str, TableFunction] = {}
         bindings: dict[str, Binding] = {}
         problems: list[str] = []
+        landing = open_landing(settings)
         for contract in catalog:
             try:
                 if contract.source is not None:
-                    make_source(contract, landing=settings.landing)
+                    make_source(contract, landing=landing)
                     continue
                 functions[contract.name] = load_function(contract, settings.tables_dir)
                 upstream = {wanted.parameter: catalog.get(wanted.table) for wanted in contract.inputs}
@@ -79,6 +81,13 @@ class Project:
     @cached_property
     def lake(self) -> Lake:
         return Lake(Path(self.settings.lake_dir))
+
+    @cached_property
+    def landing(self) -> Files:
+        """Where deliveries arrive, opened once: its connections are kept."""
+        from dataplatform.sources import open_landing
+
+        return open_landing(self.settings)
 
     @cached_property
     def days(self) -> tuple[str, ...]:
@@ -129,7 +138,7 @@ class Project:
     def source(self, contract: Contract) -> Source:
         from dataplatform.sources import make_source
 
-        return make_source(contract, landing=self.settings.landing)
+        return make_source(contract, landing=self.landing)
 
     def session(self) -> DuckDBSession:
         """A new engine session; the caller closes it."""

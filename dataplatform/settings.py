@@ -2,16 +2,19 @@
 
 Here lives what differs between machines: folders, dates, the business's zone, the memory of a step. What a table
 needs to know (thresholds, fiscal years) is not here but in its contract. Precedence, highest first: argument,
-environment (`DATAPLATFORM_…`), `.env` in the working folder, the profile, the default. There are no secrets yet.
+environment (`DATAPLATFORM_…`), `.env` in the working folder, the profile, the default. Credentials are no settings:
+storage takes them from AWS's own variables, or from the role of the machine, when it is first asked.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, ValidationInfo, field_validator
@@ -36,6 +39,9 @@ PROFILES: Mapping[str, Mapping[str, str]] = {"local": {}}
 
 _MADE = ("lake", "warehouse", "reports", "dagster", "tmp")
 _SIZE = re.compile(r"\d+(\.\d+)?\s*[KMGT]i?B", re.IGNORECASE)
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_SECRET_IN_ADDRESS = re.compile(r"(?<=://)[^/]*@|\?.*")
+"""What an address may not hold, and what no message repeats: a user with a password, and parameters."""
 
 
 class SettingsError(PermanentError):
@@ -47,6 +53,34 @@ class SettingsError(PermanentError):
 def utc_now() -> datetime:
     """The clock. Nothing else in the platform asks for the time to find out which day it is."""
     return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class S3Prefix:
+    """A place in an S3 bucket; `prefix` has no slash at its ends and is empty for the whole bucket."""
+
+    bucket: str
+    prefix: str = ""
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}".rstrip("/")
+
+
+def _landing(value: Any) -> Any:
+    """A folder on this machine, or `s3://bucket/prefix`."""
+    if not isinstance(value, str) or not value.startswith("s3://"):
+        return _folder(value)
+    _no_secret(value)
+    bucket, _, prefix = value.removeprefix("s3://").partition("/")
+    parts = PurePosixPath(prefix).parts
+    if not _BUCKET.fullmatch(bucket) or ".." in parts or prefix.startswith("/"):
+        raise ValueError("not a place in a bucket; write one such as s3://bucket/landing")
+    return S3Prefix(bucket, "/".join(parts))
+
+
+def _no_secret(address: str) -> None:
+    if _SECRET_IN_ADDRESS.search(address):
+        raise ValueError("holds credentials or parameters; give those in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 
 
 def _folder(value: Any) -> Any:
@@ -66,6 +100,7 @@ def _day(value: Any) -> Any:
 
 
 Folder = Annotated[Path, BeforeValidator(_folder)]
+Landing = Annotated[Path | S3Prefix, BeforeValidator(_landing)]
 Day = Annotated[date, BeforeValidator(_day)]
 
 
@@ -78,11 +113,14 @@ class Settings(BaseSettings):
 
     profile: str = Field("local", description="where tables live and what computes them; only local in this version")
     data_dir: Folder = Field(CHECKOUT / "data", description="everything that is made goes below this folder")
-    landing: Folder = Field(CHECKOUT / "data" / "landing", description="where deliveries arrive")
+    landing: Landing = Field(CHECKOUT / "data" / "landing", description="where deliveries arrive; also s3://…")
     start_date: Day = Field(date(2010, 12, 1), description="first business day")
     end_date: Day | None = Field(date(2011, 12, 9), description="last business day, inclusive; empty means today")
     business_zone: str = Field("Europe/London", description="the zone whose calendar the business day follows")
     memory_limit: str = Field("1GB", description="what DuckDB may use in one step before it spills to disk")
+    s3_endpoint: str = Field("", description="address of the S3 server; empty means AWS")
+    s3_region: str = Field("", description="region of the bucket; empty means AWS_REGION, else us-east-1")
+    s3_path_style: bool = Field(default=True, description="whether the bucket stands in the path, not in the host name")
     tables: Folder = Field(CHECKOUT / "dataplatform" / "tables", description="contracts and functions of the tables")
 
     _origins: Mapping[str, Tier] = PrivateAttr(default_factory=dict)
@@ -152,15 +190,35 @@ class Settings(BaseSettings):
             raise ValueError(f"before start_date, which is {start}")
         return value
 
+    @field_validator("s3_endpoint")
+    @classmethod
+    def _endpoint_is_an_address(cls, value: str) -> str:
+        if not value:
+            return value
+        _no_secret(value)
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+            raise ValueError("not the address of a server; write one such as https://s3.example.com:9000")
+        return value.rstrip("/")
+
     @field_validator("landing")
     @classmethod
-    def _landing_is_not_made(cls, value: Path, info: ValidationInfo) -> Path:
+    def _landing_is_not_made(cls, value: Path | S3Prefix, info: ValidationInfo) -> Path | S3Prefix:
+        if isinstance(value, S3Prefix):
+            return value
         data_dir = info.data.get("data_dir")
         made = [data_dir / name for name in _MADE] if data_dir is not None else []
         for folder in made:
             if value.is_relative_to(folder.resolve()):
                 raise ValueError(f"inside {folder}, which the platform makes and may delete")
         return value
+
+    @property
+    def landing_folder(self) -> Path:
+        """The landing, where it is a folder of this machine. PermanentError where it is not."""
+        if isinstance(self.landing, S3Prefix):
+            raise PermanentError(f"{self.landing} is no folder of this machine; choose one with DATAPLATFORM_LANDING")
+        return self.landing
 
     @property
     def lake_dir(self) -> Path:
@@ -224,4 +282,5 @@ def _given(variables: Mapping[str, Any]) -> dict[str, Any]:
 def _line(problem: Any, values: Mapping[str, Any], origins: Mapping[str, Tier]) -> str:
     message = str(problem["msg"]).removeprefix("Value error, ")
     name = str(problem["loc"][0])
-    return f"{PREFIX}{name.upper()}={values.get(name)} ({origins.get(name, 'default')}): {message}"
+    shown = _SECRET_IN_ADDRESS.sub("•••", str(values.get(name)))
+    return f"{PREFIX}{name.upper()}={shown} ({origins.get(name, 'default')}): {message}"

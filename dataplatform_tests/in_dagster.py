@@ -17,7 +17,7 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 def drop(project: Project, day: str, *orders: str) -> None:
     """Puts one day's file where deliveries arrive: lines of order, buyer, country and amount."""
-    folder = project.settings.landing / "orders"
+    folder = project.settings.landing_folder / "orders"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{day}.csv").write_text("\n".join(["order_id,buyer_id,country,amount", *orders, ""]), encoding="utf-8")
 

@@ -51,7 +51,7 @@ def content(day: str, count: int = 3, **changes: str) -> bytes:
 
 def write(project: Project, name: str, data: bytes) -> Path:
     """Puts a file into the landing: `name` is a day, with or without an ending."""
-    path = project.settings.landing / "sales" / (name if "." in name else f"{name}.csv")
+    path = project.settings.landing_folder / "sales" / (name if "." in name else f"{name}.csv")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return path

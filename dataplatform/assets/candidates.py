@@ -42,7 +42,8 @@ AS_AGREED = Rule(
 class Candidate:
     """Rows for `partitions`, with what is recorded of their inputs.
 
-    `refused` partitions could not be read; `left` ones are not touched and why; `results` are delivery verdicts.
+    `refused` partitions hold files that cannot be read; of `unread` ones the storage gave nothing; `left` ones are not
+    touched and why; `results` are delivery verdicts.
     """
 
     rows: ibis.Table | None
@@ -59,6 +60,7 @@ class Candidate:
     rows_in: int | None = None
     """Rows of the inputs' partitions that were read, or records delivered; None where nobody counts them."""
     refused: Mapping[str, str] = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict)
     left: Mapping[str, str] = field(default_factory=dict)
     results: Sequence[RuleResult] = ()
 
@@ -220,19 +222,24 @@ def from_source(
 ) -> Candidate:
     """Reads what was delivered for `partitions`. Nothing that is missing erases anything.
 
-    Rows that are published and whose record was lost are published as they are when nothing is delivered for them.
+    What was read before the storage failed is kept: the others are `unread`, each by itself. Rows that are published
+    and whose record was lost are published as they are when nothing is delivered for them.
     """
     import pyarrow as pa
 
     source = project.source(contract)
     tables: list[pa.Table] = []
     refused: dict[str, str] = {}
+    unread: dict[str, str] = {}
     left: dict[str, str] = {}
     sources: dict[str, Mapping[str, str]] = {}
     results: list[RuleResult] = []
     delivered = 0
-    for partition in partitions:
-        delivery = source.deliver(partition)
+    for delivery in source.deliveries(partitions):
+        partition = delivery.partition
+        if delivery.status == "unread":
+            unread[partition] = delivery.reason
+            continue
         delivered += _records(delivery)
         results += _delivery_results(delivery)
         kept = target.state.slices.get(partition)
@@ -254,8 +261,9 @@ def from_source(
             sources[partition] = {"fingerprint": delivery.fingerprint, "signature": delivery.signature}
     rows = session.from_arrow(pa.concat_tables(tables, promote_options="permissive")) if tables else None
     return Candidate(
-        rows, tuple(sources), sources=sources, rows_in=delivered, refused=refused, left=left, results=results
-    )
+        rows, tuple(sources), sources=sources, rows_in=delivered, refused=refused, unread=unread, left=left,
+        results=results,
+    )  # fmt: skip
 
 
 def _records(delivery: Delivery) -> int:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from dataplatform.assets.failing import STEP_RETRIES, failing_well
 from dataplatform.assets.metadata import check_metadata, definition_metadata, partition_metadata, run_metadata
 from dataplatform.assets.slices import Outcome, make_slices
 from dataplatform.contracts.model import WHOLE, Contract, Grain, Input, RuleKind, Severity
-from dataplatform.errors import PlatformError, TransientError
 from dataplatform.quality.report import checks_by_kind
 
 if TYPE_CHECKING:
@@ -168,16 +168,14 @@ def _asset(
         io_manager_key="lake_io_manager",
         backfill_policy=dg.BackfillPolicy.single_run(),
         freshness_policy=_freshness_policy(project, contract),
+        retry_policy=STEP_RETRIES,
         output_required=False,
     )
     def table(context: dg.AssetExecutionContext) -> Iterator[Any]:
         requested = list(context.partition_keys) if contract.is_partitioned else [WHOLE]
         rewrite = context.run.tags.get(REBUILD_TAG) == contract.name
-        try:
+        with failing_well():
             outcome = make_slices(project.current(), contract, requested, run_id=context.run.run_id, rewrite=rewrite)
-        except PlatformError as error:
-            transient = isinstance(error, TransientError)
-            raise dg.Failure(description=str(error), allow_retries=transient) from error
         on_outcome(outcome)
         if outcome.untold:
             context.log.warning(outcome.untold)

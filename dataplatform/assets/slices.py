@@ -19,7 +19,13 @@ from dataplatform.assets.judging import Maker, delivered_or_made, judge, stage
 from dataplatform.assets.tracking import StepRun, tracked
 from dataplatform.contracts.changes import classify, shape
 from dataplatform.contracts.model import Contract
-from dataplatform.errors import OvertakenError, PermanentError, UnfitValueError
+from dataplatform.errors import (
+    OvertakenError,
+    PermanentError,
+    SourceRefusedError,
+    TransientError,
+    UnfitValueError,
+)
 from dataplatform.lake.platform_tables import PlatformTables
 from dataplatform.lake.records import ChangeSet, Record, Slice, write_record
 from dataplatform.quality.audit import Audit
@@ -40,7 +46,7 @@ CHUNK_ROWS = 2_000_000
 EMPTY = "0-0"
 """The revision of a partition without rows."""
 
-Status = Literal["published", "unchanged", "failed", "refused", "left"]
+Status = Literal["published", "unchanged", "failed", "refused", "unread", "left"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ class Outcome:
 
     @property
     def failed(self) -> list[SliceOutcome]:
-        return [s for s in self.slices.values() if s.status in ("failed", "refused")]
+        return [s for s in self.slices.values() if s.status in ("failed", "refused", "unread")]
 
     @property
     def published(self) -> list[SliceOutcome]:
@@ -154,7 +160,10 @@ def _chunks(project: Project, contract: Contract, partitions: Sequence[str]) -> 
 
 def _expected_rows(project: Project, contract: Contract, partitions: Sequence[str]) -> dict[str, int]:
     if contract.source is not None:
-        return project.source(contract).expected_rows(partitions)
+        try:
+            return project.source(contract).expected_rows(partitions)
+        except (SourceRefusedError, TransientError):  # what cannot be listed now says so for each partition when read
+            return {}
     day_inputs = [w for w in contract.inputs if w.window.kind == "same"]
     weights: dict[str, int] = dict.fromkeys(partitions, 0)
     for wanted in day_inputs:
@@ -290,7 +299,7 @@ def _publish(
 
 def _refuse_to_lose(contract: Contract, lost: Sequence[str], candidate: Candidate) -> None:
     if lost:
-        why = {**candidate.left, **candidate.refused}
+        why = {**candidate.left, **candidate.refused, **candidate.unread}
         named = "; ".join(f"{p}: {why.get(p, 'breaks the contract')}" for p in sorted(lost)[:5])
         raise PermanentError(
             f"{contract.full_name}: a rebuild would lose {len(lost)} published partitions ({named}); "
@@ -329,6 +338,8 @@ def _outcomes(candidate: Candidate, judged: Audit | None, published: _Published)
     outcomes: dict[str, SliceOutcome] = {}
     for partition, reason in candidate.refused.items():
         outcomes[partition] = SliceOutcome(partition, "refused", problems=(reason,))
+    for partition, reason in candidate.unread.items():
+        outcomes[partition] = SliceOutcome(partition, "unread", problems=(reason,))
     for partition, reason in candidate.left.items():
         outcomes[partition] = SliceOutcome(partition, "left", warnings=(reason,))
     warned = {r.partition: r.found for r in candidate.results if not r.passed and r.rule.name == "delivery:as_agreed"}

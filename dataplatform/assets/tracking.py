@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from dataplatform.contracts.model import WHOLE
-from dataplatform.errors import OvertakenError, PlatformError, TransientError
+from dataplatform.errors import OvertakenError, PlatformError, TransientError, UnexpectedError, classified
 from dataplatform.lake.platform_tables import OPERATIONS, PlatformTables
 from dataplatform.settings import utc_now
 
@@ -130,7 +130,8 @@ class StepRun:
         if self.failures:
             (partition, problem), *more = self.failures.items()
             count = f" (and {len(more)} more partitions)" if more else ""
-            self.error_kind, self.error = "permanent", f"{partition}: {problem}{count}"
+            passes = all(s.status == "unread" for s in outcome.failed)
+            self.error_kind, self.error = "transient" if passes else "permanent", f"{partition}: {problem}{count}"
 
     def broken(self, error: BaseException) -> None:
         """Takes over what ended the step: it failed in every partition that was not done before."""
@@ -222,14 +223,15 @@ def commit_tracking(lake_root: Path) -> None:
 
 
 def error_kind(error: BaseException) -> str:
-    """`permanent`, `transient`, `overtaken`, `unexpected` (no error of the platform's), or `interrupted`."""
-    if isinstance(error, OvertakenError):
+    """`permanent`, `transient`, `overtaken`, `unexpected` (a bug, or unknown to the platform), or `interrupted`."""
+    if not isinstance(error, Exception):
+        return "interrupted"
+    known = classified(error)
+    if isinstance(known, OvertakenError):
         return "overtaken"
-    if isinstance(error, TransientError):
+    if isinstance(known, TransientError):
         return "transient"
-    if isinstance(error, PlatformError):
-        return "permanent"
-    return "unexpected" if isinstance(error, Exception) else "interrupted"
+    return "unexpected" if isinstance(known, UnexpectedError) else "permanent"
 
 
 def error_line(error: BaseException) -> str:

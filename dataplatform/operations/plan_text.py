@@ -52,7 +52,12 @@ def _rows(project: Project, plan: Plan) -> Iterator[Sequence[object]]:
 
 
 def obstacles(project: Project, plan: Plan) -> Iterator[str]:
-    """What is not made and why: missing files, tables on hold, and contracts that ask for a rebuild first."""
+    """What is not made and why: sources that give nothing, missing files, holds, contracts that ask for a rebuild."""
+    for name, why in plan.down.items():
+        yield f"down: {project.catalog.get(name).full_name}: {why}"
+    for name, waits in plan.awaiting.items():
+        days = ranges(waits, project.keys(project.catalog.get(name)))
+        yield f"notice: {project.catalog.get(name).full_name}: awaiting_marker on {count(len(waits), 'day')}: {days}"
     for name, partitions in plan.missing_files.items():
         contract = project.catalog.get(name)
         days = ranges(partitions, project.keys(contract))

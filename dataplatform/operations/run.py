@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +18,7 @@ import dagster as dg
 from dataplatform.assets.definition import REBUILD_TAG, asset_key, op_name
 from dataplatform.assets.slices import Outcome
 from dataplatform.contracts.model import WHOLE, Grain
-from dataplatform.errors import PermanentError
+from dataplatform.errors import PermanentError, SourceRefusedError, TransientError
 from dataplatform.operations.interrupts import watch_interrupts
 from dataplatform.operations.plan_text import hold_lines
 from dataplatform.operations.reconcile import reconcile_events
@@ -162,16 +163,25 @@ class _Runner:
                 f"{table}: its contract changed ({'; '.join(reasons)}); run `dataplatform rebuild {table} --yes`"
             )
         self.summary.warnings += hold_lines(self.project, plan)
-        for table, partitions in plan.missing_files.items():
-            shown = ", ".join(partitions[:5]) + (f" and {len(partitions) - 5} more" if len(partitions) > 5 else "")
-            self.summary.warnings.append(f"{table}: file_missing on open days: {shown}")
-        for contract in self.project.catalog:
-            if contract.source is not None and (select is None or contract.name in select):
-                self.summary.warnings += [f"{contract.name}: {w}" for w in self.project.source(contract).strays()]
+        self._note_deliveries(plan, select)
         if select is None:
             self._serve()
         self.summary.reconciled = reconcile_events(self.project, self.instance)
         return self.summary
+
+    def _note_deliveries(self, plan: Plan, select: Collection[str] | None) -> None:
+        """What sources did not give, and what lies with them that nobody asked for."""
+        for table, why in plan.down.items():
+            self.summary.failed.append(f"{self.project.catalog.get(table).full_name}: {why}")
+        for table, partitions in plan.missing_files.items():
+            self.summary.warnings.append(f"{table}: file_missing on open days: {_first_five(partitions)}")
+        for table, waits in plan.awaiting.items():
+            self.summary.warnings.append(f"{table}: awaiting_marker, not read yet: {_first_five(list(waits))}")
+        for contract in self.project.catalog:
+            asked = contract.source is not None and contract.name not in plan.down
+            if asked and (select is None or contract.name in select):
+                with suppress(SourceRefusedError, TransientError):  # it went down since: the next plan says so
+                    self.summary.warnings += [f"{contract.name}: {w}" for w in self.project.source(contract).strays()]
 
     def _partitions(self, table: str, wave: Wave) -> tuple[str, ...]:
         return wave.partitions if self.project.catalog.get(table).is_partitioned else (WHOLE,)
@@ -255,6 +265,10 @@ class _Runner:
         finished = WaveResult(wave.tables, "", result.run_id, result.success, seconds)
         self.summary.waves.append(finished)
         self.report.wave_finished(finished)
+
+
+def _first_five(partitions: Sequence[str]) -> str:
+    return ", ".join(partitions[:5]) + (f" and {len(partitions) - 5} more" if len(partitions) > 5 else "")
 
 
 def _unexplained(wave: Wave, result: dg.ExecuteInProcessResult) -> str:

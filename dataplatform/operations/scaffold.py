@@ -59,7 +59,7 @@ def next_step(settings: Settings, paths: list[Path]) -> str:
     run = f"dataplatform run --select {contract.name}"
     if contract.source is None:
         return f"edit them; build it with: {run}"
-    folder, header = settings.landing / contract.source["folder"], ",".join(contract.source["columns"].values())
+    folder, header = f"{settings.landing}/{contract.source['folder']}", ",".join(contract.source["columns"].values())
     return f"edit it; deliver {folder}/{settings.start_date}.csv with the header {header}; build it with: {run}"
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dataplatform.contracts.changes import classify
 from dataplatform.contracts.model import WHOLE, Contract, Grain, Input
+from dataplatform.errors import SourceDownError, SourceRefusedError, TransientError
 from dataplatform.lake.platform_tables import PlatformTables
 from dataplatform.planner.lookups import hit_partitions
 from dataplatform.planner.unrecorded import unrecorded_partitions
@@ -58,6 +59,10 @@ class Plan:
     stale: dict[str, dict[str, StaleSlice]] = field(default_factory=dict)
     missing_files: dict[str, list[str]] = field(default_factory=dict)
     """Raw partitions of open days for which nothing was delivered: a warning, and nothing is done."""
+    awaiting: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Raw table -> partition -> which marker its files wait for: nothing is done until it comes."""
+    down: dict[str, str] = field(default_factory=dict)
+    """Raw tables whose source gives nothing now, and why. Nothing of them is planned; the other tables go on."""
     refused: dict[str, list[str]] = field(default_factory=dict)
     """Tables whose contract changed in a way that needs `dataplatform rebuild`; they and what reads them wait."""
     held: dict[str, HeldTable] = field(default_factory=dict)
@@ -124,7 +129,7 @@ class _Planner:
             return
         if any(wanted.table in self.plan.refused for wanted in contract.inputs):
             return
-        made = self._raw(contract, keys) if contract.source is not None else self._derived(contract, keys)
+        made = self._delivered(contract, keys) if contract.source is not None else self._derived(contract, keys)
         if hold is not None:
             self.plan.held[contract.name] = HeldTable(hold, tuple(slice_.partition for slice_ in made))
             self.plan.renewable.pop(contract.name, None)
@@ -136,11 +141,22 @@ class _Planner:
 
     # raw tables: what is offered against what is recorded as read
 
+    def _delivered(self, contract: Contract, keys: Sequence[str]) -> Sequence[StaleSlice]:
+        """The stale slices of a raw table; none while its source gives nothing, for it would be asked for each."""
+        try:
+            return list(self._raw(contract, keys))
+        except (SourceRefusedError, TransientError) as error:
+            self.plan.down[contract.name] = str(error)
+            self.plan.missing_files.pop(contract.name, None)
+            return []
+
     def _raw(self, contract: Contract, keys: Sequence[str]) -> Iterable[StaleSlice]:
         if not keys:
             return
         source = self.project.source(contract)
         offers = source.offers(keys[0], keys[-1])
+        if offers.awaiting:
+            self.plan.awaiting[contract.name] = offers.awaiting
         slices = self.opened(contract.name).state.slices
         for key in keys:
             offer, entry = offers.get(key), slices.get(key)
@@ -156,6 +172,8 @@ class _Planner:
             self._unrecorded[contract.name] = unrecorded_partitions(self.project, self.opened(contract.name))
         if key in self._unrecorded[contract.name]:
             return LOST
+        if key in self.plan.awaiting.get(contract.name, ()):
+            return ""
         if source.is_closed(key):
             return "closed day, not yet recorded"
         self.plan.missing_files.setdefault(contract.name, []).append(key)
@@ -166,9 +184,19 @@ class _Planner:
         if reason:
             return reason
         read = self.opened(contract.name).state.slices[key].source
-        if read.get("signature") != offer.signature and read.get("fingerprint") != digest(offer):
+        if read.get("signature") != offer.signature and self._is_other(offer, read.get("fingerprint", ""), digest):
             return "delivery changed"
         return self._quarantine_reason(contract, key)
+
+    @staticmethod
+    def _is_other(offer: Offer, fingerprint: str, digest: Callable[[Offer], str]) -> bool:
+        """Whether the content differs. One that cannot be read while its source answers is left to its own slice."""
+        try:
+            return fingerprint != digest(offer)
+        except SourceDownError:
+            raise
+        except TransientError:
+            return True
 
     def _own_reason(self, contract: Contract, key: str, never: str) -> str:
         """Why a slice must be made whatever it reads: it is not there, or was made otherwise than it would be now."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from dataplatform.assets.failing import STEP_RETRIES, failing_well
 from dataplatform.assets.tracking import tracked_serving
-from dataplatform.errors import PlatformError, TransientError
 from dataplatform.reports.sales import report_path, write_report
 from dataplatform.warehouse.asset import WAREHOUSE_KEY
 
@@ -27,15 +27,17 @@ def build_report_asset(project: "Project") -> dg.AssetsDefinition:
         group_name="serving",
         description="One page of charts and tables, with the verdict on the data behind them; opens without a network.",
         kinds={"html"},
+        retry_policy=STEP_RETRIES,
         metadata={"path": dg.MetadataValue.path(str(report_path(project)))},
     )
     def sales_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        try:
-            with tracked_serving(project, context.run.run_id, REPORT_KEY.path[-1]) as run, run.phase("publish"):
-                path = write_report(project)
-                run.status, run.bytes_written = "published", path.stat().st_size
-        except PlatformError as error:
-            raise dg.Failure(description=str(error), allow_retries=isinstance(error, TransientError)) from error
+        with (
+            failing_well(),
+            tracked_serving(project, context.run.run_id, REPORT_KEY.path[-1]) as run,
+            run.phase("publish"),
+        ):
+            path = write_report(project)
+            run.status, run.bytes_written = "published", path.stat().st_size
         return dg.MaterializeResult(
             metadata={"report": dg.MetadataValue.url(path.as_uri()), "size_bytes": path.stat().st_size}
         )

@@ -7,7 +7,7 @@ the verdict on a day's files `landing.py`, reference data of libraries `referenc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pydantic import ValidationError
 
-Status = Literal["accepted", "refused", "missing", "closed"]
+Status = Literal["accepted", "refused", "missing", "closed", "unread"]
 
 
 class Refusal(StrEnum):
@@ -48,6 +48,7 @@ class Notice(StrEnum):
     IDENTICAL_DUPLICATE = "identical_duplicate"
     NO_ROWS = "no_rows"
     FILE_MISSING = "file_missing"
+    AWAITING_MARKER = "awaiting_marker"
     STRAY_FILE = "stray_file"
 
 
@@ -72,15 +73,24 @@ class Offer:
     files: tuple[str, ...] = ()
 
 
+class Offers(dict[str, Offer]):
+    """Partition -> offer, in order. `awaiting` says of the partitions that have files and are not offered yet why."""
+
+    def __init__(self, offers: Mapping[str, Offer], awaiting: Mapping[str, str] | None = None) -> None:
+        super().__init__(offers)
+        self.awaiting = dict(awaiting or {})
+
+
 @dataclass(frozen=True)
 class Delivery:
     """One partition as delivered, with the verdict on it.
 
     `table` holds the contract's columns in order and types; it is None when nothing was accepted (`refused`,
-    `missing`) and empty on a closed day without a file. `rejected` holds the records that could not be split into
-    columns: file_name, line_number (their position among the delivered records, which the accepted rows leave
-    free), record_text, reason. `reason` and `warnings` read `code: text`. `signature` was taken before the first
-    byte was read, so that a file that changes meanwhile is found to have changed.
+    `missing`, or `unread` where the storage failed, which is no verdict on what lies there) and empty on a closed day
+    without a file. `rejected` holds the records that could not be split into columns: file_name, line_number (their
+    position among the delivered records, which the accepted rows leave free), record_text, reason. `reason` and
+    `warnings` read `code: text`. `signature` was taken before the first byte was read, so that a file that changes
+    meanwhile is found to have changed.
     """
 
     partition: str
@@ -97,8 +107,8 @@ class Delivery:
 class Source(Protocol):
     """Where a raw table's rows come from. Level-triggered: every call looks at what is there now."""
 
-    def offers(self, first: str, last: str) -> Mapping[str, Offer]:
-        """What is there for the partitions from `first` to `last`, both included, by name. Reads no content."""
+    def offers(self, first: str, last: str) -> Offers:
+        """What is there for the partitions from `first` to `last`, both included. Lists once and reads no content."""
         ...
 
     def fingerprint(self, offer: Offer) -> str:
@@ -107,6 +117,10 @@ class Source(Protocol):
 
     def deliver(self, partition: str) -> Delivery:
         """Reads one partition. TransientError when the storage fails; every fault of the data is a verdict."""
+        ...
+
+    def deliveries(self, partitions: Sequence[str]) -> Iterator[Delivery]:
+        """`deliver` for each of many: lists once, and says `unread` where the storage failed instead of raising."""
         ...
 
     def is_closed(self, partition: str) -> bool:

@@ -1,4 +1,4 @@
-"""Listing and reading what lies in the landing: on this machine's disk, behind an interface an object store can fill.
+"""Listing and reading what lies in the landing: on this machine's disk, behind the interface that `s3.py` fills too.
 
 Contents mean nothing here. Whatever is not a plain file below the landing folder is refused: a link that leaves it,
 a folder, a device, a file that may not be read.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from dataplatform.errors import PermanentError, TransientError
+from dataplatform.errors import SourceRefusedError, TransientError, classified
 from dataplatform.sources.base import FileRefusedError, Refusal
 
 
@@ -34,8 +34,11 @@ class Found:
 class Files(Protocol):
     """The landing as sources see it."""
 
-    def list(self, folder: str, prefix: str = "") -> Sequence[Found]:
-        """The entries of one folder whose name begins with `prefix`, sorted; none when the folder is absent."""
+    def list(self, folder: str) -> Sequence[Found]:
+        """The entries of one folder, sorted; none when the folder is absent.
+
+        SourceRefusedError when the landing itself is not there or may not be listed, TransientError when storage fails.
+        """
         ...
 
     def read(self, name: str) -> bytes:
@@ -44,22 +47,25 @@ class Files(Protocol):
 
 
 class LocalFiles:
-    """A landing folder on this machine. Raises PermanentError, when first used, if there is no such folder."""
+    """A landing folder on this machine."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def list(self, folder: str, prefix: str = "") -> Sequence[Found]:
-        """One scan of the folder; entries that `prefix` leaves out cost no `stat`."""
+    def list(self, folder: str) -> Sequence[Found]:
+        """One scan of the folder."""
         if not self._root.is_dir():
-            raise PermanentError(f"there is no landing folder {self._root}; create it or set DATAPLATFORM_LANDING")
+            raise SourceRefusedError(f"there is no landing folder {self._root}; create it or set DATAPLATFORM_LANDING")
         try:
             with os.scandir(self._root / folder) as entries:
-                return sorted(_found(folder, entry) for entry in entries if entry.name.startswith(prefix))
+                return sorted(_found(folder, entry) for entry in entries)
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise PermanentError(f"the landing folder {self._root / folder} cannot be listed: {error}") from error
+            passes = isinstance(classified(error), TransientError)
+            raise (TransientError if passes else SourceRefusedError)(
+                f"the landing folder {self._root / folder} cannot be listed: {error}"
+            ) from error
 
     def read(self, name: str) -> bytes:
         try:

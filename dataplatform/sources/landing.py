@@ -8,14 +8,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from dataplatform.contracts.model import Contract
 from dataplatform.contracts.schema import arrow_schema, empty_table
-from dataplatform.sources.base import Delivery, FileRefusedError, Notice, Offer, Refusal, notice
+from dataplatform.errors import SourceRefusedError, TransientError
+from dataplatform.sources.base import Delivery, FileRefusedError, Notice, Offer, Offers, Refusal, notice
 from dataplatform.sources.csv_files import Records, names_shown, parse
 from dataplatform.sources.decoding import decode, decompress
 from dataplatform.sources.files import Files, Found
@@ -42,6 +43,19 @@ class _Content:
         what = self.stored if self.refusal is None else str(self.refusal).encode()
         return hashlib.sha256(what).hexdigest()
 
+    @property
+    def is_gone(self) -> bool:
+        return self.refusal is not None and self.refusal.code is Refusal.NOT_A_FILE
+
+
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """What lies in the folder: the files of each day, the days whose marker is there, and the names of the rest."""
+
+    days: Mapping[str, Sequence[Found]]
+    marked: frozenset[str]
+    others: Sequence[str]
+
 
 class LandingSource:
     """The landing folder of one raw table. Raises ContractError when the contract does not describe one."""
@@ -51,14 +65,13 @@ class LandingSource:
         self._spec = landing_spec(contract)
         self._files = files
 
-    def offers(self, first: str, last: str) -> Mapping[str, Offer]:
-        """The days from `first` to `last` (YYYY-MM-DD) for which anything is there."""
-        days: dict[str, list[Found]] = defaultdict(list)
-        for entry in self._files.list(self._spec.folder):
-            partition = self._spec.partition_of(entry.base)
-            if partition is not None and first <= partition <= last:
-                days[partition].append(entry)
-        return {partition: _offer(partition, entries) for partition, entries in sorted(days.items())}
+    def offers(self, first: str, last: str) -> Offers:
+        """The days from `first` to `last` (YYYY-MM-DD) for which anything is there and, where asked for, its marker."""
+        listing = self._list()
+        days = {day: entries for day, entries in sorted(listing.days.items()) if first <= day <= last}
+        awaiting = {day: self._awaited(day, entries) for day, entries in days.items() if self._awaits(day, listing)}
+        offers = {day: _offer(day, entries) for day, entries in days.items() if day not in awaiting}
+        return Offers(offers, awaiting)
 
     def fingerprint(self, offer: Offer) -> str:
         """A file that cannot be had counts by the reason, so that the answer changes when it can."""
@@ -68,7 +81,7 @@ class LandingSource:
         return self._spec.closed.is_closed(date.fromisoformat(partition))
 
     def strays(self) -> tuple[str, ...]:
-        names = [e.name for e in self._files.list(self._spec.folder) if self._spec.partition_of(e.base) is None]
+        names = self._list().others
         if not names:
             return ()
         shown = ", ".join(names[:_SHOWN_STRAYS]) + (", …" if len(names) > _SHOWN_STRAYS else "")
@@ -77,23 +90,65 @@ class LandingSource:
 
     def expected_rows(self, partitions: Sequence[str]) -> dict[str, int]:
         """Guessed from the bytes of each day's files."""
-        guesses = dict.fromkeys(partitions, 0)
-        for entry in self._files.list(self._spec.folder):
-            partition = self._spec.partition_of(entry.base)
-            if partition in guesses:
-                guesses[partition] = max(guesses[partition], entry.size // _BYTES_PER_ROW[entry.base.endswith(".gz")])
-        return guesses
+        days = self._list().days
+        return {
+            day: max((e.size // _BYTES_PER_ROW[e.base.endswith(".gz")] for e in days.get(day, ())), default=0)
+            for day in partitions
+        }
 
     def deliver(self, partition: str) -> Delivery:
-        entries = [
-            entry
-            for entry in self._files.list(self._spec.folder, self._spec.prefix(partition))
-            if self._spec.partition_of(entry.base) == partition
-        ]
+        return self._deliver(partition, self._list())
+
+    def deliveries(self, partitions: Sequence[str]) -> Iterator[Delivery]:
+        try:
+            listing = self._list()
+        except (SourceRefusedError, TransientError) as error:
+            yield from (Delivery(partition, "unread", reason=str(error)) for partition in partitions)
+            return
+        for partition in partitions:
+            try:
+                yield self._deliver(partition, listing)
+            except (SourceRefusedError, TransientError) as error:
+                yield Delivery(partition, "unread", reason=str(error))
+
+    def _list(self) -> _Listing:
+        days: dict[str, list[Found]] = defaultdict(list)
+        marked: set[str] = set()
+        others: list[str] = []
+        for entry in self._files.list(self._spec.folder):
+            day, marker = self._spec.partition_of(entry.base), self._spec.marks(entry.base)
+            if day is not None:
+                days[day].append(entry)
+            elif marker is not None:
+                marked.add(marker)
+            else:
+                others.append(entry.name)
+        return _Listing(days, frozenset(marked), others)
+
+    def _awaits(self, partition: str, listing: _Listing) -> bool:
+        return bool(self._spec.success) and partition in listing.days and partition not in listing.marked
+
+    def _awaited(self, partition: str, entries: Sequence[Found]) -> str:
+        names = ", ".join(entry.name for entry in entries)
+        return notice(Notice.AWAITING_MARKER, f"{names}: not read before {self._spec.marker_of(partition)} is there")
+
+    def _deliver(self, partition: str, listing: _Listing) -> Delivery:
+        entries = listing.days.get(partition, ())
         if not entries:
             return self._nothing(partition)
+        if self._awaits(partition, listing):
+            text = self._awaited(partition, entries)
+            return Delivery(partition, "missing", reason=text, warnings=(text,))
         offer = _offer(partition, entries)
         contents = [self._read(name) for name in offer.files]
+        if any(content.is_gone for content in contents):  # taken away, or replaced under another name, since the list
+            now = self._list()
+            if list(now.days.get(partition, ())) != list(entries):
+                return self._deliver(partition, now)
+        return self._judged(offer, contents)
+
+    def _judged(self, offer: Offer, contents: Sequence[_Content]) -> Delivery:
+        partition = offer.partition
         refused = Delivery(
             partition, "refused", fingerprint=_fingerprint(contents), signature=offer.signature, files=offer.files
         )

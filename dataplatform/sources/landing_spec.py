@@ -22,12 +22,15 @@ PROVENANCE = {EXTRA_COLUMNS: "VARCHAR", FILE_NAME: "VARCHAR", LINE_NUMBER: "INTE
 """The columns that every landing table has beside its own and its partition column, with their types."""
 
 _PATTERN = re.compile(r"[^{}*/]*\{date\}[^{}/]*")
+_MARKER = re.compile(r"[^{}*/]*\{date\}[^{}*/]*")
+_ANY_DAY = "2000-01-01"
 
 
 class LandingSpec(BaseModel):
     """The `source` of a landing table. `columns` maps each column of the table to its name in the header.
 
-    `pattern` is a file name in which `{date}` stands for the day and `*` for anything; `.gz` may follow it.
+    `pattern` is a file name in which `{date}` stands for the day and `*` for anything; `.gz` may follow it. `success`
+    is the name of the marker without which a day's files are not read yet; there is none when it is empty.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +43,7 @@ class LandingSpec(BaseModel):
     encoding: Encoding = "utf-8"
     delimiter: Literal[",", ";", "\t", "|"] = ","
     closed: OpeningDays = OpeningDays()
+    success: str = ""
 
     @field_validator("folder")
     @classmethod
@@ -56,25 +60,41 @@ class LandingSpec(BaseModel):
             raise ValueError(f"{pattern!r} does not hold {{date}} once, before any *; write one such as {{date}}*.csv")
         return pattern
 
-    def prefix(self, partition: str) -> str:
-        """What the names of one day's files begin with."""
-        return self.pattern.partition("{date}")[0] + partition
+    @field_validator("success")
+    @classmethod
+    def _marker_has_a_date(cls, success: str) -> str:
+        if success and not _MARKER.fullmatch(success):
+            raise ValueError(f"{success!r} does not hold {{date}} once, and no *; write one such as {{date}}.done")
+        return success
+
+    def marker_of(self, partition: str) -> str:
+        """The name of the marker that says that a day's files are complete."""
+        return f"{self.folder}/{self.success.replace('{date}', partition)}"
+
+    def marks(self, name: str) -> str | None:
+        """The day whose marker this is, or None."""
+        before, _, after = self.success.partition("{date}")
+        found = name.removeprefix(before).removesuffix(after)
+        is_marker = bool(self.success) and name == f"{before}{found}{after}"
+        return _day(found) if is_marker else None
 
     def partition_of(self, name: str) -> str | None:
         """The day a file name belongs to, or None when it follows no agreed name."""
         match = self._names.fullmatch(name)
-        if match is None:
-            return None
-        try:
-            return date.fromisoformat(match["date"]).isoformat()
-        except ValueError:
-            return None
+        return None if match is None else _day(match["date"])
 
     @cached_property
     def _names(self) -> re.Pattern[str]:
         before, _, after = self.pattern.partition("{date}")
         anything = ".*".join(map(re.escape, after.split("*")))
         return re.compile(rf"{re.escape(before)}(?P<date>\d{{4}}-\d\d-\d\d){anything}(?:\.gz)?", re.DOTALL)
+
+
+def _day(text: str) -> str | None:
+    try:
+        return text if date.fromisoformat(text).isoformat() == text else None
+    except ValueError:
+        return None
 
 
 def landing_spec(contract: Contract) -> LandingSpec:
@@ -102,5 +122,8 @@ def _problems(contract: Contract, spec: LandingSpec) -> Iterator[str]:
         yield f"source.columns: column {name} is filled by the platform; give the delivered one another name"
     for name in types.keys() - wanted.keys() - {contract.partition_column}:
         yield f"source.columns: column {name} comes from nowhere; name the header's column it is read from"
+    marker = spec.success.replace("{date}", _ANY_DAY)
+    if spec.success and spec.partition_of(marker) is not None:
+        yield f"source.success: {marker} would be read as a delivery by {spec.pattern}; give it another name"
     if len(set(spec.columns.values())) < len(spec.columns):
         yield "source.columns: two columns are read from one; name each of the header's columns once"

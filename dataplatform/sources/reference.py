@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import cached_property
 from importlib.metadata import version
@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from dataplatform.contracts.model import WHOLE, Contract, Grain
 from dataplatform.contracts.schema import arrow_schema
 from dataplatform.errors import ContractError, PermanentError
-from dataplatform.sources.base import Delivery, Offer, wrong_source
+from dataplatform.sources.base import Delivery, Offer, Offers, wrong_source
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -87,10 +87,10 @@ class ReferenceSource:
         self._contract = contract
         self._reference = _reference(contract)
 
-    def offers(self, first: str, last: str) -> Mapping[str, Offer]:  # noqa: ARG002 - as every source
+    def offers(self, first: str, last: str) -> Offers:  # noqa: ARG002 - as every source
         """Always one: the table is unpartitioned, and its slice belongs to every range."""
         provider = self._reference.provider
-        return {WHOLE: Offer(WHOLE, f"{provider} {version(provider)}")}
+        return Offers({WHOLE: Offer(WHOLE, f"{provider} {version(provider)}")})
 
     def fingerprint(self, offer: Offer) -> str:  # noqa: ARG002 - as every source
         """Of the rows: most versions of a library change nothing about them."""
@@ -110,6 +110,9 @@ class ReferenceSource:
         return Delivery(
             partition, "accepted", fingerprint=self._fingerprint, signature=offer.signature, table=self._table()
         )
+
+    def deliveries(self, partitions: Sequence[str]) -> Iterator[Delivery]:
+        return (self.deliver(partition) for partition in partitions)
 
     @cached_property
     def _rows(self) -> tuple[Row, ...]:

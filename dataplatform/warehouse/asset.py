@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from dataplatform.assets.definition import asset_key
+from dataplatform.assets.failing import STEP_RETRIES, failing_well
 from dataplatform.assets.tracking import StepRun, tracked_serving
-from dataplatform.errors import PlatformError, TransientError
 from dataplatform.warehouse.contents import SERVED_LAYERS
 from dataplatform.warehouse.store import Refresh, Warehouse
 
@@ -30,6 +30,7 @@ def build_warehouse_asset(project: "Project") -> dg.AssetsDefinition:
         group_name="serving",
         description="The DuckDB database that people query: all dimensional and aggregate tables, typed and commented.",
         kinds={"duckdb"},
+        retry_policy=STEP_RETRIES,
         metadata={"path": dg.MetadataValue.path(str(Warehouse(project).path))},
         check_specs=[
             dg.AssetCheckSpec(
@@ -38,12 +39,9 @@ def build_warehouse_asset(project: "Project") -> dg.AssetsDefinition:
         ],
     )
     def warehouse(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        try:
-            with tracked_serving(project, context.run.run_id, WAREHOUSE_KEY.path[-1]) as run:
-                refresh = Warehouse(project).refresh()
-                _track(run, refresh)
-        except PlatformError as error:
-            raise dg.Failure(description=str(error), allow_retries=isinstance(error, TransientError)) from error
+        with failing_well(), tracked_serving(project, context.run.run_id, WAREHOUSE_KEY.path[-1]) as run:
+            refresh = Warehouse(project).refresh()
+            _track(run, refresh)
         yield _row_counts(refresh)
         yield dg.MaterializeResult(metadata=_metadata(refresh))
 

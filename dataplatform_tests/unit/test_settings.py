@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dataplatform import settings as module
-from dataplatform.errors import UnknownNameError
+from dataplatform.errors import PermanentError, UnknownNameError
 from dataplatform.settings import CHECKOUT, Settings, SettingsError
 
 
@@ -95,7 +95,12 @@ def test_settings_cannot_be_changed() -> None:
     [
         ("profile", "s3", "only the profile local is available in this version"),
         ("profile", "spark", "only the profile local is available in this version"),
-        ("landing", "s3://bucket/drops", "only folders on this machine are available in this version"),
+        ("landing", "gs://bucket/drops", "only folders on this machine are available in this version"),
+        ("landing", "s3://B/drops", "not a place in a bucket; write one such as s3://bucket/landing"),
+        ("landing", "s3://bucket/../other", "not a place in a bucket; write one such as s3://bucket/landing"),
+        ("data_dir", "s3://bucket/data", "only folders on this machine are available in this version"),
+        ("s3_endpoint", "localhost:9000", "not the address of a server; write one such as https://s3.example.com:9000"),
+        ("s3_endpoint", "http://h/b", "not the address of a server; write one such as https://s3.example.com:9000"),
         ("start_date", "20101201", "not a day; write one such as 2011-12-09"),
         ("end_date", "tomorrow", "not a day; write one such as 2011-12-09"),
         ("end_date", "2009-12-31", "before start_date, which is 2010-12-01"),
@@ -110,6 +115,32 @@ def test_a_wrong_setting_is_named_with_its_tier_and_the_fix(
     with pytest.raises(SettingsError) as caught:
         Settings.load()
     assert str(caught.value) == f"DATAPLATFORM_{name.upper()}={value} (environment): {message}"
+
+
+@pytest.mark.parametrize(
+    ("value", "place"),
+    [
+        ("s3://my-bucket", "s3://my-bucket"),
+        ("s3://my-bucket/", "s3://my-bucket"),
+        ("s3://my-bucket/landing/shop/", "s3://my-bucket/landing/shop"),
+    ],
+)
+def test_the_landing_may_be_a_place_in_a_bucket(value: str, place: str) -> None:
+    settings = Settings.load(landing=value)
+    assert str(settings.landing) == place
+    assert Settings.load(landing=str(settings.landing)).landing == settings.landing
+    with pytest.raises(PermanentError, match=rf"^{place} is no folder of this machine"):
+        _ = settings.landing_folder
+
+
+@pytest.mark.parametrize("name", ["landing", "s3_endpoint"])
+def test_credentials_in_an_address_are_refused_and_not_repeated(name: str) -> None:
+    scheme = "s3" if name == "landing" else "https"
+    for value in (f"{scheme}://key:hush@bucket/drops", f"{scheme}://bucket/drops?secret=hush"):
+        with pytest.raises(SettingsError) as caught:
+            Settings.load(**{name: value})
+        assert "hush" not in str(caught.value)
+        assert "holds credentials or parameters; give those in AWS_ACCESS_KEY_ID" in str(caught.value)
 
 
 @pytest.mark.parametrize("made", ["lake", "warehouse", "reports", "dagster", "tmp"])

@@ -12,9 +12,8 @@ import pytest
 
 from dataplatform.assets import slices
 from dataplatform.assets.definition import CODE_VERSION_TAG, DATA_VERSION_TAG, REBUILD_TAG, asset_key
-from dataplatform.build import build_definitions
 from dataplatform.project import Project
-from dataplatform_tests.in_dagster import QUIET, checks, drop, failure, materialize, materialized
+from dataplatform_tests.in_dagster import checks, drop, failure, materialize, materialized
 from dataplatform_tests.shop import deliver, load, reload, rows, shop_tables
 
 D1, D2, D3 = "2011-01-01", "2011-01-02", "2011-01-03"
@@ -167,7 +166,7 @@ def test_each_bad_day_has_a_line_of_its_own(shop: Project, instance: dg.DagsterI
 
 def test_a_refused_file_fails_its_day_and_names_the_reason(shop: Project, instance: dg.DagsterInstance) -> None:
     drop(shop, D1, "1,7,UK,1")
-    (shop.settings.landing / "orders" / f"{D2}.csv").touch()
+    (shop.settings.landing_folder / "orders" / f"{D2}.csv").touch()
     result = materialize(shop, instance, "raw_shop_orders", (D1, D2))
     assert set(materialized(result, instance, "raw_shop_orders")) == {D1}
     delivery = checks(result, "raw_shop_orders")["delivery"]
@@ -207,7 +206,7 @@ def messages(instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult) ->
 def test_a_day_without_a_file_keeps_its_published_rows(shop: Project, instance: dg.DagsterInstance) -> None:
     drop(shop, D1, "1,7,UK,1")
     materialize(shop, instance, ALL, (D1, D1))
-    (shop.settings.landing / "orders" / f"{D1}.csv").unlink()
+    (shop.settings.landing_folder / "orders" / f"{D1}.csv").unlink()
     assert materialize(shop, instance, "raw_shop_orders", (D1, D1)).success
     assert len(rows(shop, "raw_shop_orders")) == 1
 
@@ -249,36 +248,6 @@ def test_a_run_that_is_always_overtaken_fails_and_its_rows_are_nowhere(
     assert "another run published it meanwhile" in failure(result, "raw_shop_orders")
     assert materialized(result, instance, "raw_shop_orders") == {}
     assert rows(shop, "raw_shop_orders", "amount") == [(f"{slices.ATTEMPTS}1",)]
-
-
-# retries
-
-
-def attempts(shop: Project, instance: dg.DagsterInstance, table: str) -> int:
-    """How often a step is run where a job allows one retry."""
-    key = asset_key(shop.catalog.get(table))
-    job = dg.define_asset_job("with_a_retry", selection=[key], op_retry_policy=dg.RetryPolicy(max_retries=1))
-    definitions = dg.Definitions.merge(build_definitions(shop), dg.Definitions(jobs=[job]))
-    result = definitions.resolve_job_def("with_a_retry").execute_in_process(
-        run_config=QUIET, instance=instance, partition_key=D1, raise_on_error=False
-    )
-    assert not result.success
-    retried = [event for event in result.all_events if event.event_type is dg.DagsterEventType.STEP_UP_FOR_RETRY]
-    return 1 + len(retried)
-
-
-def test_what_broke_the_contract_is_not_tried_again(shop: Project, instance: dg.DagsterInstance) -> None:
-    drop(shop, D1, "1,7,UK,x")
-    materialize(shop, instance, "raw_shop_orders", (D1, D1))
-    assert attempts(shop, instance, "orders") == 1
-
-
-def test_an_overtaken_step_may_be_tried_again(
-    shop: Project, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drop(shop, D1, "1,7,UK,1")
-    overtake(shop, monkeypatch, times=99)
-    assert attempts(shop, instance, "raw_shop_orders") == 2
 
 
 # a contract that changed on a populated table

@@ -100,7 +100,7 @@ def test_what_cannot_be_made_yet_is_left_and_no_failure(shop: Project) -> None:
 
 def test_a_refused_delivery_says_why_in_one_line(shop: Project) -> None:
     drop(shop, D1, "1,7,UK,1")
-    (shop.settings.landing / "orders" / f"{D1}.csv").write_text("order_id,buyer_id\n1,7\n", encoding="utf-8")
+    (shop.settings.landing_folder / "orders" / f"{D1}.csv").write_text("order_id,buyer_id\n1,7\n", encoding="utf-8")
     make(shop, "raw_shop_orders", D1)
     row = run_of(shop, "raw_shop_orders")
     assert (row["status"], row["error_kind"], row["failed_count"]) == ("refused", "permanent", 1)
@@ -137,7 +137,7 @@ def test_a_step_that_raises_is_recorded_without_the_values_it_shows(shop: Projec
     [
         (TransientError("the bucket is down"), "transient", "the bucket is down"),
         (KeyboardInterrupt(), "interrupted", "KeyboardInterrupt"),
-        (OSError(28, "No space left on device"), "unexpected", "OSError: No space left on device"),
+        (OSError(28, "No space left on device"), "permanent", "OSError: No space left on device"),
     ],
     ids=["transient", "cancelled", "full disk"],
 )

@@ -35,7 +35,7 @@ def shop(tmp_path: Path) -> Project:
 def refuse(project: Project, day: str) -> None:
     """Lands a file of no bytes, which nobody can read."""
     drop(project, day)
-    (project.settings.landing / "orders" / f"{day}.csv").write_bytes(b"")
+    (project.settings.landing_folder / "orders" / f"{day}.csv").write_bytes(b"")
 
 
 def run(project: Project, instance: dg.DagsterInstance, request: dg.RunRequest) -> bool:

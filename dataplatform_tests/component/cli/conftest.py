@@ -19,7 +19,7 @@ SECOND_DAY = ["3,7,UK,0.25", "4,8,FR,-3.5"]
 
 def deliver(project: Project, day: str, *lines: str) -> None:
     """Puts one day's file where deliveries arrive."""
-    folder = project.settings.landing / "orders"
+    folder = project.settings.landing_folder / "orders"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{day}.csv").write_text("\n".join([HEADER, *lines, ""]), encoding="utf-8")
 

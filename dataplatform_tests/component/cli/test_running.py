@@ -68,7 +68,7 @@ def test_a_corrected_file_is_taken_up_with_what_it_changes(project: Project) -> 
 
 
 def test_a_refused_file_exits_1_and_the_other_days_go_on(project: Project) -> None:
-    (project.settings.landing / "orders" / "2011-01-03.csv").touch()
+    (project.settings.landing_folder / "orders" / "2011-01-03.csv").touch()
     deliver(project, "2011-01-04", "5,7,UK,1")
     result = call(project.settings, "run")
     assert result.exit_code == 1
@@ -103,7 +103,7 @@ def test_wrong_names_and_days_exit_2_with_one_line(project: Project, arguments: 
 
 def test_two_runs_at_once_end_with_75_and_the_pid(project: Project) -> None:
     with lock.run_lock(project.settings.data_dir):
-        process = start([*options(project.settings), "run"], project.settings.landing)
+        process = start([*options(project.settings), "run"], project.settings.landing_folder)
         output, errors = process.communicate()
     assert (process.returncode, output) == (75, "")
     holder = (project.settings.data_dir / "run.lock").read_text(encoding="utf-8").strip()
@@ -139,7 +139,7 @@ def test_a_run_waits_for_another_when_asked_to(project: Project, monkeypatch: py
 
 def test_an_interrupted_run_exits_130_and_the_next_does_the_rest(project: Project) -> None:
     deliver(project, "2011-01-03", *(f"{number},7,UK,1" for number in range(100, 20_000)))
-    process = start([*options(project.settings), "run"], project.settings.landing)
+    process = start([*options(project.settings), "run"], project.settings.landing_folder)
     assert process.stdout is not None
     assert process.stdout.readline() == "2011-01-03: 5 tables\n"
     process.send_signal(signal.SIGINT)

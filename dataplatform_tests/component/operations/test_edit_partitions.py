@@ -41,7 +41,7 @@ def test_nothing_brings_the_rows_back_until_the_input_changes(project: Project, 
 
 
 def test_a_delivered_day_stays_empty_while_its_file_is_the_same(project: Project, instance: dg.DagsterInstance) -> None:
-    folder = project.settings.landing / "orders"
+    folder = project.settings.landing_folder / "orders"
     folder.mkdir()
     (folder / "2011-01-05.csv").write_text("order_id,buyer_id,country,amount\n1,2,UK,3\n", encoding="utf-8")
     shop.settle(project, select=["raw_shop_orders"])

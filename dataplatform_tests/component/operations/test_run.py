@@ -223,7 +223,7 @@ def test_many_open_days_without_a_file_are_counted(tmp_path: Path, instance: dg.
 
 
 def test_a_file_that_belongs_to_no_day_is_a_warning(delivered: Project, instance: dg.DagsterInstance) -> None:
-    (Path(delivered.settings.landing) / "orders" / "notes.txt").write_text("hello", encoding="utf-8")
+    (delivered.settings.landing_folder / "orders" / "notes.txt").write_text("hello", encoding="utf-8")
     summary = run_stale(delivered, build_definitions, instance)
     assert any("notes.txt" in warning for warning in summary.warnings), summary.warnings
     assert summary.exit_code == 0
@@ -231,7 +231,7 @@ def test_a_file_that_belongs_to_no_day_is_a_warning(delivered: Project, instance
 
 def test_a_file_that_vanished_changes_nothing(delivered: Project, instance: dg.DagsterInstance) -> None:
     run_stale(delivered, only_tables, instance)
-    (delivered.settings.landing / "orders" / f"{D1}.csv").unlink()
+    (delivered.settings.landing_folder / "orders" / f"{D1}.csv").unlink()
     summary = run_stale(delivered, only_tables, instance)
     assert (summary.exit_code, made(summary)) == (0, {})
     assert len(shop.rows(delivered, "raw_shop_orders")) == 3
@@ -276,7 +276,7 @@ def test_a_rebuild_that_fails_is_in_the_summary(
     tmp_path: Path, delivered: Project, instance: dg.DagsterInstance
 ) -> None:
     run_stale(delivered, only_tables, instance)
-    (delivered.settings.landing / "orders" / f"{D1}.csv").unlink()
+    (delivered.settings.landing_folder / "orders" / f"{D1}.csv").unlink()
     summary = rebuild(delivered, only_tables, instance, "raw_shop_orders")
     assert summary.exit_code == 1
     (line,) = summary.failed

@@ -38,7 +38,7 @@ def test_good_days_are_made_though_every_table_before_has_a_bad_one(
     shop_tables(tmp_path, fact_orders={"quality": [SMALL]})
     shop = load(tmp_path)
     drop(shop, D1)
-    (shop.settings.landing / "orders" / f"{D1}.csv").write_bytes(b"")
+    (shop.settings.landing_folder / "orders" / f"{D1}.csv").write_bytes(b"")
     drop(shop, D2, "2,7,UK,x")
     drop(shop, D3, "3,7,UK,500")
     drop(shop, D4, "4,7,UK,1")

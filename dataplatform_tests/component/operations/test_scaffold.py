@@ -88,7 +88,7 @@ def test_privacy_is_taken_over_with_a_column(project: Project) -> None:
 def test_a_raw_table_waits_for_its_deliveries(project: Project) -> None:
     paths = new_table(project.settings, "raw", "raw_shop_returns")
     assert [path.name for path in paths] == ["raw_shop_returns.yaml"]
-    folder = project.settings.landing / "returns"
+    folder = project.settings.landing_folder / "returns"
     assert next_step(project.settings, paths) == (
         f"edit it; deliver {folder}/2011-01-01.csv with the header id,text; "
         "build it with: dataplatform run --select raw_shop_returns"

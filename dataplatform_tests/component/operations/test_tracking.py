@@ -55,7 +55,7 @@ def test_a_slice_stays_failed_until_it_is_published(shop: Project) -> None:
 def test_a_slice_that_came_right_without_being_made_is_left_out_by_the_plan(shop: Project) -> None:
     drop(shop, D1, "1,7,UK,1")
     settle(shop)
-    before = shop.settings.landing / "orders" / f"{D1}.csv"
+    before = shop.settings.landing_folder / "orders" / f"{D1}.csv"
     shutil.copy2(before, before.with_suffix(".kept"))
     before.write_text("order_id\n1\n", encoding="utf-8")
     settle(shop)

@@ -14,12 +14,15 @@ from dataplatform.sources.files import LocalFiles
 from dataplatform_tests.deliveries import DAY, csv_bytes, landing_contract
 
 
-def test_entries_are_listed_in_order_by_prefix_with_their_sizes(tmp_path: Path) -> None:
-    (tmp_path / "sales").mkdir()
-    for name in ("b2", "b1", "a1"):
-        (tmp_path / "sales" / name).write_text(name * 2)
-    found = LocalFiles(tmp_path).list("sales", "b")
-    assert [(entry.name, entry.base, entry.size) for entry in found] == [("sales/b1", "b1", 4), ("sales/b2", "b2", 4)]
+def test_a_disk_that_fails_when_it_is_listed_is_worth_another_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scandir(_path: Path) -> object:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(TransientError, match=r"the landing folder .*sales cannot be listed: .*Input/output error"):
+        LocalFiles(tmp_path).list("sales")
 
 
 def test_a_correction_of_the_same_size_and_time_changes_the_signature(tmp_path: Path) -> None:

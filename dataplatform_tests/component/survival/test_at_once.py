@@ -97,7 +97,7 @@ def test_a_run_that_was_asleep_while_corrections_were_published_does_not_bring_b
         seconds *= 0.7
     else:
         pytest.fail("each run had ended before it could be stopped")
-    deliver(settings.landing.parent, LATER_FILES)
+    deliver(settings.landing_folder.parent, LATER_FILES)
     corrected = victims.settle(settings, tmp_path / "corrected")
     assert corrected.ends() == 0, corrected.printed
     sleeper.go_on()

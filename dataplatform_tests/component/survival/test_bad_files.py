@@ -38,7 +38,7 @@ def write_two(project: Project, name: str) -> None:
 
 
 def write_link(project: Project, name: str) -> None:
-    outside = project.settings.landing.parent / "outside.csv"
+    outside = project.settings.landing_folder.parent / "outside.csv"
     outside.write_bytes(content(name, 5))
     path = write(project, name, b"")
     path.unlink()
@@ -46,7 +46,7 @@ def write_link(project: Project, name: str) -> None:
 
 
 def replaced(project: Project, name: str, data: bytes, ending: str = "csv") -> None:
-    for path in (project.settings.landing / "sales").glob(f"{name}*"):
+    for path in (project.settings.landing_folder / "sales").glob(f"{name}*"):
         path.unlink()
     write(project, f"{name}.{ending}", data)
 
@@ -127,7 +127,7 @@ def bring_bad_files(project: Project) -> None:
     write(project, DELIVERED_ON_CLOSED, content(DELIVERED_ON_CLOSED))
     write(project, EMPTIED, text([]).encode())
     write(project, REORDERED, text(lines(REORDERED), HEADER[::-1]).encode())
-    (project.settings.landing / "sales" / f"{GONE}.csv").unlink()
+    (project.settings.landing_folder / "sales" / f"{GONE}.csv").unlink()
 
 
 @pytest.mark.parametrize("name", REFUSED)

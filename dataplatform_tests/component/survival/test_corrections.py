@@ -62,7 +62,7 @@ def test_a_correction_that_is_mostly_bad_keeps_the_day_and_shows_why(
     project: Project, instance: dg.DagsterInstance
 ) -> None:
     before = everything(project)
-    deliver(project.settings.landing.parent, {D1: MOSTLY_BAD})
+    deliver(project.settings.landing_folder.parent, {D1: MOSTLY_BAD})
     summary = run(project, instance)
     assert summary.exit_code == 1
     (line,) = summary.failed
@@ -80,7 +80,7 @@ def test_a_day_that_was_blocked_and_is_as_before_again_is_as_if_nothing_had_been
     project: Project, instance: dg.DagsterInstance
 ) -> None:
     before = everything(project)
-    folder = project.settings.landing.parent
+    folder = project.settings.landing_folder.parent
     deliver(folder, {D1: MOSTLY_BAD})
     assert run(project, instance).exit_code == 1
     deliver(folder, {D1: FIRST_FILES[D1]})
@@ -94,7 +94,7 @@ def test_a_day_that_was_blocked_and_is_as_before_again_is_as_if_nothing_had_been
 def test_a_day_that_was_blocked_and_is_corrected_is_made_with_what_it_changes(
     project: Project, instance: dg.DagsterInstance
 ) -> None:
-    folder = project.settings.landing.parent
+    folder = project.settings.landing_folder.parent
     deliver(folder, {D2: MOSTLY_BAD})
     assert run(project, instance).exit_code == 1
     deliver(folder, {D2: [("21", "8", "FR", "0.5")]})
@@ -107,19 +107,20 @@ def test_a_day_that_was_blocked_and_is_corrected_is_made_with_what_it_changes(
 
 
 def test_a_bad_day_does_not_keep_the_days_beside_it(project: Project, instance: dg.DagsterInstance) -> None:
-    deliver(project.settings.landing.parent, {**LATER_FILES, D4: MOSTLY_BAD})
+    deliver(project.settings.landing_folder.parent, {**LATER_FILES, D4: MOSTLY_BAD})
     summary = run(project, instance)
     assert summary.exit_code == 1
     assert len(summary.failed) == 1
     left = [(slice_.table, slice_.partition) for slice_ in make_plan(project).slices() if slice_.certain]
     assert left == [("orders", D4)]
-    deliver(project.settings.landing.parent, {D4: LATER_FILES[D4]})
+    deliver(project.settings.landing_folder.parent, {D4: LATER_FILES[D4]})
     assert run(project, instance).exit_code == 0
-    clean = Project.load(settings_of(project.settings.landing.parent, project.settings.data_dir.with_name("clean")))
+    settings = project.settings
+    clean = Project.load(settings_of(settings.landing_folder.parent, settings.data_dir.with_name("clean")))
     assert run(clean, instance).exit_code == 0
     assert everything(project) == everything(clean)
 
 
 def test_a_file_that_was_touched_and_not_changed_makes_nothing(project: Project, instance: dg.DagsterInstance) -> None:
-    deliver(project.settings.landing.parent, FIRST_FILES)
+    deliver(project.settings.landing_folder.parent, FIRST_FILES)
     assert run(project, instance).waves == []

@@ -19,7 +19,7 @@ Copy = Callable[[str], Settings]
 
 def assert_it_comes_through(settings: Settings, disk: TinyDisk, left: int, undisturbed: Undisturbed) -> None:
     """A run on a full disk is red, says why and breaks nothing; with room again, the next one does the rest."""
-    deliver(settings.landing.parent, LATER_FILES)
+    deliver(settings.landing_folder.parent, LATER_FILES)
     disk.fill(left)
     output = run(settings, code=1)
     assert re.search(disk.says, output), output
@@ -46,7 +46,7 @@ def test_files_that_may_not_grow(ran: Copy, undisturbed: Undisturbed) -> None:
 @pytest.mark.parametrize("part", ["", "lake", "dagster", "reports"])
 def test_a_folder_that_cannot_be_written(ran: Copy, undisturbed: Undisturbed, part: str) -> None:
     settings = ran("first")
-    deliver(settings.landing.parent, LATER_FILES)
+    deliver(settings.landing_folder.parent, LATER_FILES)
     with read_only(settings.data_dir / part) as says:
         output = run(settings, code=1)
     assert re.search(says, output), output
@@ -66,7 +66,7 @@ def test_a_data_folder_that_cannot_be_made_is_named() -> None:
 def test_a_landing_that_cannot_be_written_is_all_that_is_needed(
     fresh: Settings, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
-    with read_only(fresh.landing):
+    with read_only(fresh.landing_folder):
         run(fresh)
     assert everything(Project.load(fresh)) == undisturbed.first
 

@@ -58,7 +58,7 @@ def test_an_update_that_is_killed_and_killed_again_ends_as_if_undisturbed(
     ran: Callable[[str], Settings], undisturbed: Undisturbed, tmp_path: Path, first: float, second: float
 ) -> None:
     settings = ran("first")
-    deliver(settings.landing.parent, LATER_FILES)
+    deliver(settings.landing_folder.parent, LATER_FILES)
     for share in (first, second):
         kill(settings, share * undisturbed.later_seconds, tmp_path / "killed")
         assert_nothing_is_half(Project.load(settings), undisturbed.first, undisturbed.later)

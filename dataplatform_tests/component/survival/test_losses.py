@@ -76,7 +76,7 @@ def test_an_instance_restored_from_an_older_copy_is_repaired(later: Settings, un
 
 def test_what_arrives_later_changes_exactly_this(ran: Callable[[str], Settings]) -> None:
     settings = ran("first")
-    deliver(settings.landing.parent, LATER_FILES)
+    deliver(settings.landing_folder.parent, LATER_FILES)
     assert sorted(settle(Project.load(settings))) == sorted(made_with_unchanged())
 
 
@@ -148,7 +148,7 @@ def test_lost_records_of_days_whose_files_are_gone_erase_nothing(later: Settings
     for record in lake_of(later, "raw", "raw_shop_orders", FOLDER).iterdir():
         record.unlink()
     for day in (D1, D3):
-        file_of(later.landing.parent, day).unlink()
+        file_of(later.landing_folder.parent, day).unlink()
     project = Project.load(later)
     assert settle(project) == [("raw_shop_orders", day) for day in DAYS[:5]]
     run(later)
@@ -156,7 +156,7 @@ def test_lost_records_of_days_whose_files_are_gone_erase_nothing(later: Settings
     found = everything(project)
     assert found["rows"] == expected["rows"]
     assert (found["stale"], found["warehouse"]) == ([], expected["warehouse"])
-    deliver(later.landing.parent, {D3: LATER_FILES[D3]})
+    deliver(later.landing_folder.parent, {D3: LATER_FILES[D3]})
     assert settle(project) == [("raw_shop_orders", D3)], "what comes back is read, and found to be equal"
 
 
@@ -165,7 +165,7 @@ def test_everything_is_known_without_deltas_log(later: Settings, undisturbed: Un
     for contract in project.catalog:
         prune_log(project.lake.table(contract).folder)
     assert settle(project) == []
-    deliver(later.landing.parent, {D2: [("21", "8", "FR", "100")]})
+    deliver(later.landing_folder.parent, {D2: [("21", "8", "FR", "100")]})
     assert sorted(settle(project)) == [
         ("daily_orders", D2), ("dim_buyer", "all"), ("fact_orders", D2), ("orders", D2), ("raw_shop_orders", D2)
     ]  # fmt: skip

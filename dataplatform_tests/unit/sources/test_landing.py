@@ -29,11 +29,10 @@ class MemoryFiles:
     stamps: dict[str, str] = field(default_factory=dict)
     reads: list[str] = field(default_factory=list)
 
-    def list(self, folder: str, prefix: str = "") -> Sequence[Found]:
+    def list(self, folder: str) -> Sequence[Found]:
         return [
             Found(f"{folder}/{name}", len(content) if isinstance(content, bytes) else 0, self.stamps.get(name, "1"))
             for name, content in sorted(self.contents.items())
-            if name.startswith(prefix)
         ]
 
     def read(self, name: str) -> bytes:

@@ -1,0 +1,1 @@
+"""Sources on a real S3 server."""
