@@ -20,12 +20,14 @@ EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILI
 
 
 def merged(example: str) -> dict[str, Any]:
-    """An example of custom properties put into the page's complete contract; a complete one as it is."""
+    """A part of a contract put into the page's complete one; a complete one as it is."""
     complete: dict[str, Any] = yaml.safe_load(EXAMPLES[0])
     part: dict[str, Any] = yaml.safe_load(example)
+    if "schema" in part or "customProperties" not in part:
+        return complete | part
     replaced = {each["property"] for each in part["customProperties"]} | {"rowPreserving"}
     kept = [each for each in complete["customProperties"] if each["property"] not in replaced]
-    return part if "schema" in part else complete | {"customProperties": kept + part["customProperties"]}
+    return complete | {"customProperties": kept + part["customProperties"]}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))
