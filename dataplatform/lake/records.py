@@ -177,7 +177,7 @@ def _put(folder: Path, record: Record) -> None:
             file.write(json.dumps(content, separators=(",", ":"), sort_keys=True))
             file.flush()
             os.fsync(file.fileno())
-    except OSError:  # a full disk: half a record is of no use, and takes room
+    except BaseException:  # a full disk, a cancelled run: half a record is of no use, and takes room
         partial.unlink(missing_ok=True)
         raise
     partial.rename(folder / f"{name}.json")

@@ -30,7 +30,12 @@ def assert_it_comes_through(settings: Settings, disk: TinyDisk, left: int, undis
     assert everything(project) == undisturbed.later
 
 
-@pytest.mark.parametrize(("part", "left"), [("", 700_000), ("lake", 0), ("warehouse", 8192), ("dagster", 8192)])
+@pytest.mark.parametrize(
+    ("part", "left"),
+    [
+        ("", 700_000), ("lake", 0), ("lake/quarantine", 0), ("lake/quality", 0), ("warehouse", 8192), ("dagster", 8192),
+    ],
+)  # fmt: skip
 def test_a_disk_without_space(ran: Copy, undisturbed: Undisturbed, part: str, left: int) -> None:
     settings = ran("first")
     with tiny_disk(settings.data_dir / part, megabytes=32) as disk:

@@ -88,3 +88,24 @@ def test_a_landing_table_holds_text_with_its_provenance_and_is_partitioned_by_da
         "daily.yaml: schema: column price is DOUBLE; a landing table holds it as VARCHAR, as delivered",
         "daily.yaml: schema: column line_number is missing; a landing table holds it as INTEGER, as delivered",
     )
+
+
+@pytest.mark.parametrize("success", ["_SUCCESS", "{date}*.done", "{date}/done", "{date}{date}"])
+def test_a_marker_that_names_no_one_day_is_refused(success: str) -> None:
+    with pytest.raises(ContractError, match=r"source\.success: .* does not hold \{date\} once, and no \*; write one"):
+        landing_spec(landing_contract(success=success))
+
+
+def test_a_marker_that_would_be_read_as_a_delivery_is_refused() -> None:
+    with pytest.raises(ContractError, match=r"source\.success: 2000-01-01\.done\.csv would be read as a delivery by"):
+        landing_spec(landing_contract(success="{date}.done.csv"))
+
+
+@pytest.mark.parametrize(("success", "name"), [("{date}.done", f"{DAY}.done"), ("_SUCCESS_{date}", f"_SUCCESS_{DAY}")])
+def test_a_marker_belongs_to_its_day_and_to_no_other_name(success: str, name: str) -> None:
+    spec = landing_spec(landing_contract(success=success))
+    assert spec.marks(name) == DAY
+    assert spec.marker_of(DAY) == f"sales/{name}"
+    assert [spec.marks(other) for other in (f"{DAY}.csv", f"x{name}", f"{name}x", name.replace("04", "99"))] == [
+        None
+    ] * 4
