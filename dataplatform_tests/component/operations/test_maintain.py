@@ -93,7 +93,7 @@ def test_with_yes_it_is_done_and_a_second_time_finds_nothing(worn: Project) -> N
     assert "aggregate.daily_orders" in call(worn.settings, "maintain", "--yes").output
     again = call(worn.settings, "maintain", "--yes")
     assert again.exit_code == 0
-    assert again.output.splitlines()[0] == "7 tables, 0 tables with files to compact or remove"
+    assert again.output.splitlines()[0] == "8 tables, 0 tables with files to compact or remove"
 
 
 def test_one_bad_table_is_named_and_does_not_keep_the_others_from_it(worn: Project) -> None:
