@@ -37,7 +37,7 @@ def worn_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made day by day, so that `daily_orders` and the verdicts lie in many files."""
     folder = tmp_path_factory.mktemp("worn")
     project = Project.load(small_shop.make_shop(folder))
-    shutil.rmtree(project.settings.landing)
+    shutil.rmtree(folder / "landing")
     for day, orders in small_shop.FIRST_FILES.items():
         small_shop.deliver(folder, {day: orders})
         shop.settle(project)
