@@ -9,6 +9,7 @@ import dagster as dg
 from dataplatform.assets.definition import build_assets, ignore_outcome
 from dataplatform.assets.io_manager import lake_io_manager
 from dataplatform.automation.freshness import build_freshness_checks, build_freshness_sensors
+from dataplatform.automation.maintenance import build_maintenance_job
 from dataplatform.automation.schedules import build_schedules
 from dataplatform.operations.daily_checks import build_daily_checks_job
 from dataplatform.reports.asset import build_report_asset
@@ -25,7 +26,7 @@ def build_definitions(project: Project, on_outcome: OnOutcome = ignore_outcome) 
     return dg.Definitions(
         assets=[*build_assets(project, on_outcome), build_warehouse_asset(project), build_report_asset(project)],
         asset_checks=build_freshness_checks(project),
-        jobs=[build_daily_checks_job(project)],
+        jobs=[build_daily_checks_job(project), build_maintenance_job(project)],
         schedules=build_schedules(project),
         sensors=build_freshness_sensors(project),
         resources={

@@ -129,3 +129,11 @@ def classified(error: Exception) -> PlatformError:
     if number in _PASSING or names & _PASSING_NAMES or _PASSING_WORDS.search(text):
         return TransientError(text)
     return UnexpectedError(text)
+
+
+def one_line(error: BaseException, most: int = 300) -> str:
+    """What a library says of an error, fit for one line: no colours, control characters or traces of its own."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
+    text = "".join(char if char.isprintable() else "?" for char in (lines or [type(error).__name__])[0])
+    return text if len(text) <= most else f"{text[: most - 1]}…"

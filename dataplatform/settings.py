@@ -121,6 +121,9 @@ class Settings(BaseSettings):
     s3_endpoint: str = Field("", description="address of the S3 server; empty means AWS")
     s3_region: str = Field("", description="region of the bucket; empty means AWS_REGION, else us-east-1")
     s3_path_style: bool = Field(default=True, description="whether the bucket stands in the path, not in the host name")
+    version_days: int = Field(30, ge=1, description="how many days replaced rows and older versions stay readable")
+    run_days: int = Field(30, ge=1, description="how many days Dagster's runs, their logs and ticks are kept")
+    history_days: int = Field(730, ge=1, description="how many days of history quality.* and operations.* keep")
     tables: Folder = Field(CHECKOUT / "dataplatform" / "tables", description="contracts and functions of the tables")
 
     _origins: Mapping[str, Tier] = PrivateAttr(default_factory=dict)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +118,33 @@ class PlatformTables:
         """All rows of `room.table`, those that were noted and not yet committed too."""
         return journal.read(self.root / room / table)
 
+    def extent(self, room: str, table: str) -> str:
+        """Names what a history holds, from its statistics: its rows and the newest instant. Housekeeping keeps it."""
+        import pyarrow as pa
+
+        handle = _open(self.root / room / table)
+        column = None if handle is None else _instants(handle)
+        if handle is None or column is None:
+            return "none"
+        actions: list[dict[str, Any]] = pa.table(handle.get_add_actions(flatten=True)).to_pylist()
+        newest = max((str(action[f"max.{column}"]) for action in actions), default="")
+        return f"{sum(action['num_records'] for action in actions)}@{newest.replace(' ', 'T')}"
+
+    def forget(self, room: str, table: str, before: datetime, *, dry_run: bool) -> int:
+        """Deletes rows of a history that are older than `before`; returns how many they are.
+
+        The first column that holds instants says how old a row is. A table without one is no history.
+        """
+        uri = self.root / room / table
+        handle = _open(uri)
+        column = None if handle is None else _instants(handle)
+        if handle is None or column is None:
+            return 0
+        old = _count_before(handle, column, before)
+        if old and not dry_run:
+            _commit(lambda: _open(uri), lambda newest: newest.delete(f"{column} < '{before.isoformat()}'"))
+        return old
+
     def readable(self) -> dict[str, Path]:
         """`schema.table` -> folder of every platform table that exists, for queries."""
         return {
@@ -145,6 +173,20 @@ def _commit(opened: Callable[[], DeltaTable | None], write: Callable[[DeltaTable
                 raise OvertakenError(f"{handle.table_uri}: other processes keep writing it; run this again") from error
         else:
             return
+
+
+def _instants(handle: DeltaTable) -> str | None:
+    import pyarrow as pa
+
+    exported: Any = handle.schema().to_arrow()  # of another Arrow library; pyarrow's stubs do not know the protocol
+    return next((field.name for field in pa.schema(exported) if pa.types.is_timestamp(field.type)), None)
+
+
+def _count_before(handle: DeltaTable, column: str, before: datetime) -> int:
+    import pyarrow.dataset as ds
+
+    rows: int = handle.to_pyarrow_dataset().count_rows(filter=ds.field(column) < before)
+    return rows
 
 
 def _open_or_create(uri: Path, schema: pa.Schema, partition_by: Sequence[str]) -> DeltaTable | None:

@@ -161,6 +161,20 @@ def forget_after(table_folder: Path, version: int) -> None:
     _replace(folder, names, _fold(folder, names).until(version))
 
 
+def record_housekeeping(table_folder: Path, versions: frozenset[int]) -> None:
+    """Names commits that changed no row, before Delta's log forgets them: unnamed, they would make all rows unknown.
+
+    Then merges the table's records into one.
+    """
+    folder = table_folder / FOLDER
+    if versions:
+        folder.mkdir(parents=True, exist_ok=True)
+        _put(folder, Record(versions, {}, {}))
+    names = _names(folder)
+    if len(names) > 1:
+        _merge(folder, names)
+
+
 def _names(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
@@ -234,7 +248,8 @@ def _fold(folder: Path, names: Iterable[str]) -> State:
         record = _read(folder / name)
         if record is not None:
             versions |= record.versions
-            shape = max(shape, (max(record.versions, default=0), record.shape), key=lambda pair: pair[0])
+            if record.shape:  # a record of housekeeping has none, and may come after a rebuild it did not see
+                shape = max(shape, (max(record.versions, default=0), record.shape), key=lambda pair: pair[0])
             changes |= {change.order: change for change in record.changes}
             for partition, entry in record.slices.items():
                 found.setdefault(partition, []).append(entry)

@@ -11,6 +11,7 @@ import urllib.parse
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,23 @@ UNREADABLE_FEATURES = frozenset({"deletionVectors", "columnMapping", "typeWideni
 """Delta features with which a plain read of the files would give wrong rows; such tables are refused."""
 RUN = "dataplatform.run_id"
 """Key of a commit's own metadata: the run that made it."""
-_CONFIGURATION = {"delta.logRetentionDuration": "interval 30 days", "delta.checkpointInterval": "50"}
+
+
+def retention_properties(keep: timedelta) -> dict[str, str | None]:
+    """Delta's properties of a table of which the versions of the last `keep` stay readable.
+
+    Delta must remember replaced files as long as its log, or a vacuum takes them for nobody's. Its own cleaning of the
+    log is off: it goes by when a version was made, and forgets one that everybody still read within the retention.
+    """
+    duration = f"interval {keep.days} days"
+    return {
+        "delta.logRetentionDuration": duration,
+        "delta.deletedFileRetentionDuration": duration,
+        "delta.enableExpiredLogCleanup": "false",
+    }
+
+
+_CONFIGURATION = {**retention_properties(timedelta(days=30)), "delta.checkpointInterval": "50"}
 
 
 @dataclass(frozen=True, slots=True)

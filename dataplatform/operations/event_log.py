@@ -121,6 +121,17 @@ class PooledSqliteEventLogStorage(SqliteEventLogStorage):
         finally:
             copy.unlink()
 
+    def forget_run(self, run_id: str) -> None:
+        """Removes the file of a run's events; what it says of assets stands in the index, too, and stays there."""
+        path = Path(self.path_for_shard(run_id))
+        with self._db_lock:
+            engine, _ = self._engines.pop(run_id, (None, 0))
+            if engine is not None:
+                engine.dispose()
+            self._initialized_dbs.discard(run_id)
+            for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+                file.unlink(missing_ok=True)
+
     def has_table(self, table_name: str) -> bool:
         """Asked for every event that has tags; a table that was there once stays."""
         if table_name not in self._seen and super().has_table(table_name):

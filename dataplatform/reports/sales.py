@@ -58,10 +58,7 @@ def write_report(project: Project) -> Path:
 
 def _content(project: Project, digest: str) -> str:
     """Names what a page is made from: the warehouse's rows, the quality history, and the page's own template."""
-    from deltalake import DeltaTable
-
-    history = PlatformTables(project.lake.root).readable().get(f"{QUALITY}.rule_results")
-    judged = -1 if history is None else DeltaTable(str(history)).version()
+    judged = PlatformTables(project.lake.root).extent(QUALITY, "rule_results")
     template = hashlib.sha256(_TEMPLATE.read_bytes()).hexdigest()[:8]
     return f"{digest}.{judged}.{template}"
 
