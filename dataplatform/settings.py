@@ -121,6 +121,8 @@ class Settings(BaseSettings):
     s3_endpoint: str = Field("", description="address of the S3 server; empty means AWS")
     s3_region: str = Field("", description="region of the bucket; empty means AWS_REGION, else us-east-1")
     s3_path_style: bool = Field(default=True, description="whether the bucket stands in the path, not in the host name")
+    alerts: Folder | None = Field(None, description="file that says who is told of problems; empty: nobody")
+    ui_url: str = Field("http://127.0.0.1:3000", description="where people open Dagster's UI, for links in alerts")
     tables: Folder = Field(CHECKOUT / "dataplatform" / "tables", description="contracts and functions of the tables")
 
     _origins: Mapping[str, Tier] = PrivateAttr(default_factory=dict)
@@ -181,6 +183,13 @@ class Settings(BaseSettings):
         if not _SIZE.fullmatch(value.strip()):
             raise ValueError("not a size; write one such as 500MB or 2GB")
         return value.strip()
+
+    @field_validator("ui_url")
+    @classmethod
+    def _ui_is_an_address(cls, value: str) -> str:
+        if not re.fullmatch(r"https?://[^\s/@]+(/[^\s?#@]*)?", value):
+            raise ValueError("not the address of a web page; write one such as http://127.0.0.1:3000")
+        return value.rstrip("/")
 
     @field_validator("end_date")
     @classmethod

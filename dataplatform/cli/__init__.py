@@ -13,7 +13,14 @@ import typer
 
 def application() -> typer.Typer:
     """The whole command, every subcommand registered."""
-    from dataplatform.cli import holding, quarantine, reading, running, setting_up  # noqa: F401 - importing registers them
+    from dataplatform.cli import (  # noqa: F401 - importing registers them
+        alerts,
+        holding,
+        quarantine,
+        reading,
+        running,
+        setting_up,
+    )
     from dataplatform.cli.app import app
 
     return app
