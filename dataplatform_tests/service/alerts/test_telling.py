@@ -10,6 +10,7 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,8 +37,8 @@ default: [stock]
 DAYS = tuple(f"2011-11-{day:02d}" for day in range(1, 31))
 
 
-def rule(*days: str, kind: Kind = Kind.RULE_FAILED, name: str = "amount:minimum", **details: object) -> Problem:
-    told = {"subject": "cleaned.orders", "owner": "sales@example.com", "is_table": True, **details}
+def rule(*days: str, kind: Kind = Kind.RULE_FAILED, name: str = "amount:minimum", **details: Any) -> Problem:
+    told: dict[str, Any] = {"subject": "cleaned.orders", "owner": "sales@example.com", "is_table": True, **details}
     return problem(kind, partitions=days or DAYS[:1], rule=name, expected="amount >= 0", found="3 of 9 rows", **told)
 
 
@@ -312,7 +313,7 @@ def test_a_message_that_was_sent_and_not_marked_when_the_process_died_is_sent_ag
 
     receiver.behaviour = kills
     running.append(tell_in_a_process(bench))
-    assert running[0].communicate() == ("", None)
+    assert running[0].communicate()[0] == ""
     assert running[0].returncode == -signal.SIGKILL
     assert receiver.told("event") == [("problem",)]
     receiver.behaviour = answers(200)
