@@ -34,7 +34,7 @@ def look_and_list(project: Project, instance: DagsterInstance, watched: Watched)
     """The open problems as text, and one line per table that is left without anybody being told."""
     teller, now = Teller.load(project.settings), utc_now()
     with open_outbox(project.settings.data_dir) as outbox:
-        look(project, instance, teller.setting, now, watched)(outbox)
+        teller.take_in(outbox, look(project, instance, teller.setting, now, watched))
         left = untold(project.current(), outbox, teller.setting, now)
         text = list_text(outbox, teller.setting, now)
     return "\n".join([text, *(f"nobody was told: {line}" for line in left)]), left

@@ -15,11 +15,14 @@ from dataplatform.operations.alerts.tables import (
     changed_contracts,
     failed_slices,
     held_tables,
+    late_tables,
     missing_files,
     rule_problems,
+    sources_down,
     stale_slices,
 )
 from dataplatform.operations.alerts.verdicts import standing_verdicts
+from dataplatform.planner.freshness import freshness
 from dataplatform.planner.plan import make_plan
 
 if TYPE_CHECKING:
@@ -46,12 +49,15 @@ def table_problems(
     failed = judged.union(*runs.slices.values())
     possible = make_plan(project, failed=failed) if failed else plan
     grace = max(stale_after, WHILE_MOVING) if is_moving(instance, now) else stale_after
+    states = freshness(project, now)
     found = [
         *rule_problems(project, verdicts, judged),
         *broken,
         *changed_contracts(project, plan),
         *held_tables(project, plan),
-        *missing_files(project, plan, now),
+        *sources_down(project, plan),
+        *late_tables(project, plan, states),
+        *missing_files(project, plan, now, states),
         *stale_slices(project, possible, grace),
     ]
     return [scrubbed(each) for each in found]

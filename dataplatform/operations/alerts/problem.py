@@ -28,7 +28,11 @@ class Kind(StrEnum):
     RULE_WARNED = "rule_warned"
     ROWS_QUARANTINED = "rows_quarantined"
     DELIVERY_REFUSED = "delivery_refused"
+    KEY_HELD_TWICE = "key_held_twice"
     FILE_MISSING = "file_missing"
+    SOURCE_DOWN = "source_down"
+    TABLE_LATE = "table_late"
+    TABLE_NEARLY_LATE = "table_nearly_late"
     SLICE_FAILED = "slice_failed"
     SLICE_STALE = "slice_stale"
     CONTRACT_CHANGED = "contract_changed"
@@ -56,6 +60,12 @@ ABOUT: Mapping[Kind, About] = {
     Kind.ROWS_QUARANTINED: About(_WARNING, "rows were kept out", "Rows are in quarantine"),
     Kind.DELIVERY_REFUSED: About(_ERROR, "the delivered file was refused", "A delivery is refused"),
     Kind.FILE_MISSING: About(_WARNING, "no file was delivered", "A file is missing"),
+    Kind.KEY_HELD_TWICE: About(
+        _ERROR, "a key is held twice in what is published", "A key is held twice (job `daily_checks`)"
+    ),
+    Kind.SOURCE_DOWN: About(_ERROR, "its source gives nothing", "A source is down"),
+    Kind.TABLE_LATE: About(_ERROR, "it is late", "A table is late"),
+    Kind.TABLE_NEARLY_LATE: About(_WARNING, "it will be late", "A table is late"),
     Kind.SLICE_FAILED: About(_ERROR, "it could not be made", "A slice could not be made"),
     Kind.SLICE_STALE: About(_ERROR, "it is stale, and nothing makes it", "A slice stays stale"),
     Kind.CONTRACT_CHANGED: About(

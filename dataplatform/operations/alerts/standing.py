@@ -66,6 +66,8 @@ def _left(project: Project, plan: Plan, now: datetime) -> dict[str, dict[str, st
     found = {table: dict.fromkeys(slices, "stale") for table, slices in plan.stale.items()}
     for table, late in late_files(project, plan, now).items():
         found.setdefault(table, {}).update(dict.fromkeys(late, "missing"))
+    for table in plan.down:
+        found.setdefault(table, {})[ONCE] = "without a source"
     for table in plan.refused:
         found.setdefault(table, {})[ONCE] = "waiting for a rebuild"
     for table, held in plan.held.items():

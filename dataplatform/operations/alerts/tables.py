@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from dataplatform.contracts.model import Contract, Grain
+from dataplatform.contracts.model import WHOLE, Contract, Latency
 from dataplatform.operations.alerts.problem import ONCE, Kind, Problem, problem
 from dataplatform.operations.text import count
+from dataplatform.planner.freshness import Freshness, FreshnessState, Promise
 from dataplatform.quality.masking import MASK
 from dataplatform.quality.results import Status
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 READABLE = "delivery:readable"
 """The rule that a refused delivery breaks."""
-_DEFAULT_LATENCY = timedelta(hours=24)
-"""How long after its day a file may come where the contract does not say."""
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
@@ -48,14 +47,14 @@ def failed_slices(plan: Plan, verdicts: Sequence[Standing]) -> set[SliceName]:
 
 def rule_problems(project: Project, verdicts: Sequence[Standing], failed: set[SliceName]) -> Iterator[Problem]:
     """One problem per table, rule and what came of it, over all partitions it holds for."""
-    groups: dict[tuple[str, str, Status], list[Standing]] = {}
+    groups: dict[tuple[str, str, Kind], list[Standing]] = {}
     for each in verdicts:
-        is_known = each.table in project.catalog.names
-        if is_known and (each.status is not Status.FAILED or (each.table, each.partition) in failed):
-            groups.setdefault((each.table, each.rule, each.status), []).append(each)
-    for (table, rule, status), group in groups.items():
+        if each.table in project.catalog:
+            kind = _kind(project.catalog.get(each.table), each)
+            if kind not in _BLOCKING or (each.table, each.partition) in failed:
+                groups.setdefault((each.table, each.rule, kind), []).append(each)
+    for (table, rule, kind), group in groups.items():
         contract, newest = project.catalog.get(table), group[-1]
-        kind = _KINDS[status] if rule != READABLE or status is not Status.FAILED else Kind.DELIVERY_REFUSED
         yield table_problem(
             kind,
             contract,
@@ -67,8 +66,19 @@ def rule_problems(project: Project, verdicts: Sequence[Standing], failed: set[Sl
         )
 
 
+_BLOCKING = {Kind.RULE_FAILED, Kind.DELIVERY_REFUSED}
+"""What keeps a slice from being made; it is over when the slice is not stale."""
+
+
+def _kind(contract: Contract, verdict: Standing) -> Kind:
+    if verdict.status is not Status.FAILED:
+        return _KINDS[verdict.status]
+    if contract.is_partitioned and verdict.partition == WHOLE:  # the daily check speaks of what is published
+        return Kind.KEY_HELD_TWICE
+    return Kind.DELIVERY_REFUSED if verdict.rule == READABLE else Kind.RULE_FAILED
+
+
 _KINDS: Mapping[Status, Kind] = {
-    Status.FAILED: Kind.RULE_FAILED,
     Status.WARNED: Kind.RULE_WARNED,
     Status.QUARANTINED: Kind.ROWS_QUARANTINED,
 }
@@ -77,7 +87,7 @@ _KINDS: Mapping[Status, Kind] = {
 def _found(contract: Contract, newest: Standing, kind: Kind) -> str:
     """A file without a header has a row of values where column names are expected, and the reason quotes them."""
     text = masked(contract, newest.found) if kind is Kind.DELIVERY_REFUSED else newest.found
-    return text if contract.grain is Grain.NONE else f"{newest.partition}: {text}"
+    return text if newest.partition == WHOLE else f"{newest.partition}: {text}"
 
 
 def masked(contract: Contract, text: str) -> str:
@@ -85,33 +95,57 @@ def masked(contract: Contract, text: str) -> str:
     return _QUOTED.sub(f"'{MASK}'", text) if contract.private_columns else text
 
 
-def missing_files(project: Project, plan: Plan, now: datetime) -> Iterator[Problem]:
-    """Open days without a file that are late."""
-    zone = ZoneInfo(project.settings.business_zone)
-    for table, late in late_files(project, plan, now).items():
+def late_tables(project: Project, plan: Plan, states: Mapping[str, Freshness]) -> Iterator[Problem]:
+    """Tables that are not as fresh as promised. What only follows from another of the same owner is not told twice."""
+    for table, state in states.items():
         contract = project.catalog.get(table)
-        found = f"no file, {late[-1]} was due {_due(contract, late[-1], zone):%Y-%m-%d %H:%M %Z}"
-        yield table_problem(Kind.FILE_MISSING, contract, late, expected="a file for every open day", found=found)
+        causes = [states[name] for name in project.catalog.ancestors(table) if name in states]
+        owned = [each for each in causes if project.catalog.get(each.table).owner == contract.owner]
+        if state.state is FreshnessState.FRESH or any(each.state is state.state for each in owned):
+            continue
+        is_late = state.state is FreshnessState.LATE
+        missing = set(state.late).intersection(plan.missing_files.get(table, ()))
+        yield table_problem(
+            Kind.TABLE_LATE if is_late else Kind.TABLE_NEARLY_LATE,
+            contract,
+            (state.late if is_late else state.soon) or [ONCE],
+            expected=f"data within {contract.latency.value:g} {contract.latency.unit}" if contract.latency else "",
+            found="; ".join(state.reasons) + ("; no file was delivered" if missing else ""),
+        )
+
+
+def missing_files(project: Project, plan: Plan, now: datetime, states: Mapping[str, Freshness]) -> Iterator[Problem]:
+    """Open days without a file that are due, where no promise of freshness says so already."""
+    for table, late in late_files(project, plan, now).items():
+        told = states[table].late if table in states else ()
+        untold = [partition for partition in late if partition not in told]
+        if untold:
+            contract = project.catalog.get(table)
+            found = f"no file for {count(len(untold), 'open day')}, the last of them {untold[-1]}"
+            yield table_problem(Kind.FILE_MISSING, contract, untold, expected="a file for every open day", found=found)
 
 
 def late_files(project: Project, plan: Plan, now: datetime) -> dict[str, list[str]]:
-    """Table -> open days without a file for which the contract's latency after the day's end has passed."""
-    zone = ZoneInfo(project.settings.business_zone)
+    """Table -> open days without a file that were due by now."""
     late = {
-        table: [partition for partition in partitions if _due(project.catalog.get(table), partition, zone) <= now]
+        table: [partition for partition in partitions if _due(project, project.catalog.get(table), partition) <= now]
         for table, partitions in plan.missing_files.items()
     }
     return {table: partitions for table, partitions in late.items() if partitions}
 
 
-def _due(contract: Contract, partition: str, zone: ZoneInfo) -> datetime:
-    promised = contract.sla.get("latency")
-    if promised is None:
-        latency = _DEFAULT_LATENCY
-    else:
-        latency = timedelta(**{"hours" if promised["unit"] == "h" else "days": promised["value"]})
-    end_of_day = datetime.combine(date.fromisoformat(partition) + timedelta(days=1), time(), zone)
-    return (end_of_day.astimezone(UTC) + latency).astimezone(zone)  # in hours that pass, not on the clock's face
+def _due(project: Project, contract: Contract, partition: str) -> datetime:
+    """When the contract promises the data; where it does not, a day after the partition's own has ended."""
+    latency = contract.latency or Latency(48, "h")
+    return Promise(latency, contract.grain, ZoneInfo(project.settings.business_zone)).due(partition)
+
+
+def sources_down(project: Project, plan: Plan) -> Iterator[Problem]:
+    """Raw tables of which nothing can be planned."""
+    for table, reason in plan.down.items():
+        yield table_problem(
+            Kind.SOURCE_DOWN, project.catalog.get(table), [ONCE], expected="the source answers", found=reason
+        )
 
 
 def changed_contracts(project: Project, plan: Plan) -> Iterator[Problem]:

@@ -102,6 +102,12 @@ class Teller:
             self._tell(outbox, now.timestamp(), told)
         return told
 
+    def take_in(self, outbox: Outbox, observe: Callable[[Outbox], None]) -> None:
+        """Only takes in what `observe` finds; nothing when another process is telling, whose look is as new."""
+        with self._alone() as is_alone:
+            if is_alone:
+                observe(outbox)
+
     def _tell(self, outbox: Outbox, now: float, told: Told) -> None:
         outbox.forget_receivers(list(self.setting.receivers))
         deadline = time.monotonic() + self.budget
