@@ -8,6 +8,7 @@ import dagster as dg
 
 from dataplatform.assets.definition import build_assets, ignore_outcome
 from dataplatform.assets.io_manager import lake_io_manager
+from dataplatform.automation.alerts import build_alert_sensor
 from dataplatform.automation.freshness import build_freshness_checks, build_freshness_sensors
 from dataplatform.automation.maintenance import build_maintenance_job
 from dataplatform.automation.schedules import build_schedules
@@ -28,7 +29,7 @@ def build_definitions(project: Project, on_outcome: OnOutcome = ignore_outcome) 
         asset_checks=build_freshness_checks(project),
         jobs=[build_daily_checks_job(project), build_maintenance_job(project)],
         schedules=build_schedules(project),
-        sensors=build_freshness_sensors(project),
+        sensors=[*build_freshness_sensors(project), build_alert_sensor(project)],
         resources={
             "lake_io_manager": lake_io_manager(project),
             "warehouse_io_manager": WarehouseIOManager(project),

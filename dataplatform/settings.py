@@ -124,6 +124,8 @@ class Settings(BaseSettings):
     version_days: int = Field(30, ge=1, description="how many days replaced rows and older versions stay readable")
     run_days: int = Field(30, ge=1, description="how many days Dagster's runs, their logs and ticks are kept")
     history_days: int = Field(730, ge=1, description="how many days of history quality.* and operations.* keep")
+    alerts: Folder | None = Field(None, description="file that says who is told of problems; empty: nobody")
+    ui_url: str = Field("http://127.0.0.1:3000", description="where people open Dagster's UI, for links in alerts")
     tables: Folder = Field(CHECKOUT / "dataplatform" / "tables", description="contracts and functions of the tables")
 
     _origins: Mapping[str, Tier] = PrivateAttr(default_factory=dict)
@@ -184,6 +186,13 @@ class Settings(BaseSettings):
         if not _SIZE.fullmatch(value.strip()):
             raise ValueError("not a size; write one such as 500MB or 2GB")
         return value.strip()
+
+    @field_validator("ui_url")
+    @classmethod
+    def _ui_is_an_address(cls, value: str) -> str:
+        if not re.fullmatch(r"https?://[^\s/@]+(/[^\s?#@]*)?", value):
+            raise ValueError("not the address of a web page; write one such as http://127.0.0.1:3000")
+        return value.rstrip("/")
 
     @field_validator("end_date")
     @classmethod

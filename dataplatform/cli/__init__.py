@@ -14,6 +14,7 @@ import typer
 def application() -> typer.Typer:
     """The whole command, every subcommand registered."""
     from dataplatform.cli import (  # noqa: F401 - importing registers them
+        alerts,
         holding,
         quarantine,
         reading,

@@ -60,14 +60,17 @@ def make(
             force=force or set(),
             report=report,
         )
-    conclude(project, summary)
+    conclude(project, instance, summary)
 
 
-def conclude(project: Project, summary: RunSummary) -> None:
-    """Prints what a run came to, and exits with its code."""
+def conclude(project: Project, instance: DagsterInstance, summary: RunSummary) -> None:
+    """Prints what a run came to, tells those who are to be told, and exits with the run's code."""
+    from dataplatform.operations.alerts.commands import at_run_end
     from dataplatform.operations.summary import summary_text
 
     typer.echo(summary_text(project, summary))
+    for line in at_run_end(project, instance):
+        typer.echo(line)
     raise typer.Exit(summary.exit_code)
 
 
@@ -135,7 +138,7 @@ def rebuild(ctx: typer.Context, table: Table, yes: Yes = False, wait: Wait = 0) 
         contract = project.catalog.get(table)
         with progress() as report:
             summary = runs.rebuild(project, build_definitions, instance, contract.name, report)
-        conclude(project, summary)
+        conclude(project, instance, summary)
 
 
 @app.command(

@@ -24,7 +24,7 @@ def up(
 ) -> None:
     """Start Dagster's UI, daemon and code server on the settings in force; Ctrl-C stops them all."""
     from dataplatform.operations.instance import ensure_instance
-    from dataplatform.operations.serve import HOST, refuse_taken, serve
+    from dataplatform.operations.serve import HOST, forget_daemons, refuse_taken, serve
 
     settings = load_settings(ctx)
     refuse_taken(port)
@@ -32,6 +32,9 @@ def up(
     typer.echo(f"the UI will answer at http://{HOST}:{port}; Ctrl-C stops everything")
     try:
         serve(settings, port)
+    except KeyboardInterrupt:
+        forget_daemons(settings)
+        raise
     finally:
         typer.echo("everything is stopped")
 

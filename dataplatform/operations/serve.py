@@ -49,6 +49,14 @@ def serve(settings: Settings, port: int, command: list[str] | None = None) -> No
     raise TransientError(f"Dagster ended by itself with code {code}; its messages above say why")
 
 
+def forget_daemons(settings: Settings) -> None:
+    """Takes back the daemons' signs of life: they were stopped on purpose, and nobody is to be told that they died."""
+    from dataplatform.operations.instance import open_instance
+
+    with open_instance(settings) as instance:
+        instance.wipe_daemon_heartbeats()
+
+
 def dagster_command(port: int) -> list[str]:
     """`dagster dev` on the workspace file of the instance's folder: UI, daemon and code server.
 

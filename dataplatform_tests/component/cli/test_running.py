@@ -45,8 +45,9 @@ def test_a_second_run_finds_nothing_to_do_and_says_so(project: Project) -> None:
     result = call(project.settings, "run")
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("nothing to do: every table is up to date\n")
-    assert len(result.stdout.splitlines()) == 2
+    assert len(result.stdout.splitlines()) == 3
     assert MISSING in result.stdout
+    assert result.stdout.endswith("2 warnings: see `dataplatform alerts list`; nobody is told of them\n")
 
 
 def test_a_dry_run_shows_the_plan_and_makes_nothing(project: Project) -> None:

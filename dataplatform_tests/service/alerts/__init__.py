@@ -1,0 +1,1 @@
+"""Receivers that really run: web servers that behave badly, mail servers, processes that die in between."""

@@ -1,0 +1,1 @@
+"""Messages, signatures and secrets: what needs neither disk nor network."""
