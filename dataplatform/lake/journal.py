@@ -98,6 +98,13 @@ def read(folder: Path) -> Rows:
     raise OSError(f"{folder} changes faster than it can be read")
 
 
+def stamp(folder: Path) -> str:
+    """Changes whenever the table does; "" as long as there is none."""
+    handle, pending = _open(folder), folder / PENDING
+    noted = sorted(path.name for path in pending.rglob("*.arrow")) if pending.is_dir() else []
+    return "" if handle is None and not noted else f"{-1 if handle is None else handle.version()}.{'.'.join(noted)}"
+
+
 def _commit_batch(folder: Path, batch: Path) -> int:
     from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 QUARANTINE, QUALITY, OPERATIONS = "quarantine", "quality", "operations"
 ROOMS = (QUARANTINE, QUALITY, OPERATIONS)
+RESULTS = "rule_results"
 PARTITION, STATUS = "_partition", "_status"
 _ATTEMPTS = 20
 
@@ -88,8 +89,8 @@ class PlatformTables:
         return counts
 
     def append_results(self, rows: pa.Table) -> None:
-        """Appends rule results to `quality.rule_results`."""
-        self.append(QUALITY, "rule_results", rows)
+        """Adds rule results to `quality.rule_results`."""
+        self.note(QUALITY, RESULTS, rows)
 
     def append(self, room: str, table: str, rows: pa.Table) -> None:
         """Appends rows to `room.table`, made with their columns when it is not there yet."""
@@ -103,7 +104,7 @@ class PlatformTables:
             )
 
     def note(self, room: str, table: str, rows: pa.Table) -> None:
-        """Adds rows to `room.table` without the cost of a commit; `commit_notes` makes one of all that is noted."""
+        """Adds rows to `room.table`, without the cost of a commit: `commit_notes` makes one of all that is noted."""
         if rows.num_rows:
             journal.note(self.root / room / table, rows)
 
@@ -116,6 +117,10 @@ class PlatformTables:
     def read(self, room: str, table: str) -> journal.Rows:
         """All rows of `room.table`, those that were noted and not yet committed too."""
         return journal.read(self.root / room / table)
+
+    def stamp(self, room: str, table: str) -> str:
+        """Changes whenever `room.table` does; "" as long as there is none."""
+        return journal.stamp(self.root / room / table)
 
     def readable(self) -> dict[str, Path]:
         """`schema.table` -> folder of every platform table that exists, for queries."""
