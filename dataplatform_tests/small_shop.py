@@ -10,8 +10,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from dataplatform.lake.platform_tables import PlatformTables
 from dataplatform.planner.plan import make_plan
 from dataplatform.project import Project
+from dataplatform.serving.query import run_query
 from dataplatform.settings import Settings
 from dataplatform.warehouse.contents import SERVED_LAYERS
 from dataplatform.warehouse.store import Warehouse
@@ -113,15 +115,10 @@ def verdicts(project: Project) -> list[tuple[Any, ...]]:
 
 
 def _platform_rows(project: Project, name: str, sql: str) -> list[tuple[Any, ...]]:
-    from deltalake import DeltaTable
-
-    uri = project.lake.root / name
-    if not (uri / "_delta_log").is_dir():
+    if name.replace("/", ".") not in PlatformTables(project.lake.root).readable():
         return []
-    schema, _, table = name.partition("/")
-    with project.session() as session:
-        session.connection.register("found", DeltaTable(str(uri)).to_pyarrow_dataset())
-        return session.connection.execute(sql.replace(f"{schema}.{table}", "found")).fetchall()
+    with run_query(project.settings, project.catalog, sql) as answer:
+        return [tuple(row.values()) for batch in answer.batches() for row in batch.to_pylist()]
 
 
 def warehouse(project: Project) -> dict[str, list[tuple[Any, ...]]]:

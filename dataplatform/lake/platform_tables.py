@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 QUARANTINE, QUALITY, OPERATIONS = "quarantine", "quality", "operations"
 ROOMS = (QUARANTINE, QUALITY, OPERATIONS)
+RESULTS = "rule_results"
 PARTITION, STATUS = "_partition", "_status"
 _ATTEMPTS = 20
 
@@ -89,8 +90,8 @@ class PlatformTables:
         return counts
 
     def append_results(self, rows: pa.Table) -> None:
-        """Appends rule results to `quality.rule_results`."""
-        self.append(QUALITY, "rule_results", rows)
+        """Adds rule results to `quality.rule_results`."""
+        self.note(QUALITY, RESULTS, rows)
 
     def append(self, room: str, table: str, rows: pa.Table) -> None:
         """Appends rows to `room.table`, made with their columns when it is not there yet."""
@@ -104,7 +105,7 @@ class PlatformTables:
             )
 
     def note(self, room: str, table: str, rows: pa.Table) -> None:
-        """Adds rows to `room.table` without the cost of a commit; `commit_notes` makes one of all that is noted."""
+        """Adds rows to `room.table`, without the cost of a commit: `commit_notes` makes one of all that is noted."""
         if rows.num_rows:
             journal.note(self.root / room / table, rows)
 
@@ -119,16 +120,23 @@ class PlatformTables:
         return journal.read(self.root / room / table)
 
     def extent(self, room: str, table: str) -> str:
-        """Names what a history holds, from its statistics: its rows and the newest instant. Housekeeping keeps it."""
+        """Names what a history holds: its rows, pending ones too, and the newest instant. Housekeeping keeps it."""
         import pyarrow as pa
+        import pyarrow.compute as pc
 
-        handle = _open(self.root / room / table)
-        column = None if handle is None else _instants(handle)
-        if handle is None or column is None:
-            return "none"
-        actions: list[dict[str, Any]] = pa.table(handle.get_add_actions(flatten=True)).to_pylist()
-        newest = max((str(action[f"max.{column}"]) for action in actions), default="")
-        return f"{sum(action['num_records'] for action in actions)}@{newest.replace(' ', 'T')}"
+        held = journal.read(self.root / room / table)
+        column = None if held.handle is None else _instants(held.handle)
+        rows, instants = 0, []
+        if held.handle is not None and column is not None:
+            actions: list[dict[str, Any]] = pa.table(held.handle.get_add_actions(flatten=True)).to_pylist()
+            rows = sum(action["num_records"] for action in actions)
+            instants = [action[f"max.{column}"] for action in actions]
+        if held.pending is not None:
+            rows += held.pending.num_rows
+            column = column or next(f.name for f in held.pending.schema if pa.types.is_timestamp(f.type))
+            instants.append(pc.max(held.pending[column]).as_py())
+        newest = max((instant for instant in instants if instant is not None), default=None)
+        return "none" if newest is None else f"{rows}@{newest.isoformat()}"
 
     def forget(self, room: str, table: str, before: datetime, *, dry_run: bool) -> int:
         """Deletes rows of a history that are older than `before`; returns how many they are.

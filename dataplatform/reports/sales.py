@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dataplatform.charts import MINUS, daily_svg, monthly_svg
-from dataplatform.lake.platform_tables import QUALITY, PlatformTables
+from dataplatform.lake.platform_tables import QUALITY, RESULTS, PlatformTables
 from dataplatform.reports.figures import Figures, read_figures
 from dataplatform.reports.verdicts import Verdicts, read_verdicts
 from dataplatform.warehouse.store import Warehouse
@@ -58,7 +58,7 @@ def write_report(project: Project) -> Path:
 
 def _content(project: Project, digest: str) -> str:
     """Names what a page is made from: the warehouse's rows, the quality history, and the page's own template."""
-    judged = PlatformTables(project.lake.root).extent(QUALITY, "rule_results")
+    judged = PlatformTables(project.lake.root).extent(QUALITY, RESULTS)
     template = hashlib.sha256(_TEMPLATE.read_bytes()).hexdigest()[:8]
     return f"{digest}.{judged}.{template}"
 

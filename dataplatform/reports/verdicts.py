@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dataplatform.lake.platform_tables import QUALITY, PlatformTables
+from dataplatform.lake.platform_tables import QUALITY, RESULTS, PlatformTables
 from dataplatform.operations.quarantine import Held, held_rows
 from dataplatform.serving.query import run_query
 
@@ -17,7 +17,7 @@ Row = Mapping[str, Any]
 STATUSES = ("passed", "warned", "quarantined", "failed")
 """From harmless to harmful; a rule counts by the worst it found in any partition."""
 _SHOWN = 20
-_HISTORY = f"{QUALITY}.rule_results"
+_HISTORY = f"{QUALITY}.{RESULTS}"
 _NEWEST = """
 WITH newest AS (
     FROM quality.rule_results

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dataplatform.contracts.model import Layer
 from dataplatform.engines.duckdb import quote, relation_sql
 from dataplatform.lake import journal
-from dataplatform.lake.platform_tables import QUALITY, ROOMS, PlatformTables
+from dataplatform.lake.platform_tables import QUALITY, RESULTS, ROOMS, PlatformTables
 from dataplatform.lake.table import Lake, LakeTable
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def _known() -> dict[str, Callable[[], pa.Schema]]:
     from dataplatform.assets import tracking
     from dataplatform.quality.history import results_schema
 
-    return {f"{QUALITY}.rule_results": results_schema, tracking.FULL_NAME: tracking.schema}
+    return {f"{QUALITY}.{RESULTS}": results_schema, tracking.FULL_NAME: tracking.schema}
 
 
 def _create_platform_view(connection: duckdb.DuckDBPyConnection, name: str, folder: Path) -> None:

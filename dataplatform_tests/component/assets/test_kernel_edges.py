@@ -26,6 +26,7 @@ from dataplatform.lake.records import FOLDER
 from dataplatform.planner.plan import make_plan
 from dataplatform.planner.renewal import renew_records
 from dataplatform.project import Project
+from dataplatform.serving.query import run_query
 from dataplatform_tests.component.planner.test_windows import sell, shop_with, totals
 from dataplatform_tests.shop import FACT_ORDERS, ORDERS, deliver, load, reload, rows, settle, shop_tables
 
@@ -54,6 +55,11 @@ def stored(project: Project, table: str) -> pa.Table:
     """What lies in the lake, in the types it is stored in."""
     found: pa.Table = project.lake.table(project.catalog.get(table)).open().dataset().to_table()
     return found
+
+
+def shop_history(project: Project) -> list[dict[str, Any]]:
+    with run_query(project.settings, project.catalog, "FROM quality.rule_results") as answer:
+        return [row for batch in answer.batches() for row in batch.to_pylist()]
 
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
@@ -171,7 +177,7 @@ def test_the_history_of_rules_tells_each_verdict_once_when_a_step_was_overtaken(
 
     make_slices(shop, contract, [D1], run_id="slow", maker=slow)
     assert len(attempts) == 2
-    told = DeltaTable(shop.lake.root / "quality" / "rule_results").to_pyarrow_table().to_pylist()
+    told = shop_history(shop)
     rules = [row["rule"] for row in told if row["run_id"] == "slow"]
     assert rules
     assert len(rules) == len(set(rules))

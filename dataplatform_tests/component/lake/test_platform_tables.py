@@ -14,7 +14,7 @@ from deltalake.exceptions import CommitFailedError
 
 from dataplatform.errors import OvertakenError
 from dataplatform.lake import platform_tables
-from dataplatform.lake.platform_tables import PlatformTables
+from dataplatform.lake.platform_tables import QUALITY, PlatformTables
 
 DAYS = ["2011-01-01", "2011-01-02", "2011-01-03", "2011-01-04"]
 
@@ -68,8 +68,8 @@ def again(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 
 
-def test_the_first_results_of_several_processes_all_stay(tables: PlatformTables, again: int) -> None:
-    all_at_once(lambda number: tables.append_results(pa.table({"worker": [number], "round": [again]})))
+def test_the_first_rows_of_several_processes_all_stay(tables: PlatformTables, again: int) -> None:
+    all_at_once(lambda number: tables.append(QUALITY, "anomalies", pa.table({"worker": [number], "round": [again]})))
     (uri,) = tables.readable().values()
     found = DeltaTable(str(uri)).to_pyarrow_dataset().to_table().sort_by("worker")
     assert found["worker"].to_pylist() == [0, 1, 2, 3]
@@ -101,6 +101,6 @@ def always_overtaken(monkeypatch: pytest.MonkeyPatch) -> Sequence[int]:
 def test_who_is_always_overtaken_gives_up_with_an_error_that_may_be_retried(
     tables: PlatformTables, always_overtaken: Sequence[int]
 ) -> None:
-    with pytest.raises(OvertakenError, match="rule_results/: other processes keep writing it; run this again"):
-        tables.append_results(pa.table({"worker": [1]}))
+    with pytest.raises(OvertakenError, match="anomalies/: other processes keep writing it; run this again"):
+        tables.append(QUALITY, "anomalies", pa.table({"worker": [1]}))
     assert len(always_overtaken) == platform_tables._ATTEMPTS
