@@ -10,6 +10,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
+from dataplatform.lake.platform_tables import PlatformTables
 from dataplatform.planner.plan import make_plan
 from dataplatform.project import Project
 from dataplatform.settings import Settings
@@ -113,14 +116,14 @@ def verdicts(project: Project) -> list[tuple[Any, ...]]:
 
 
 def _platform_rows(project: Project, name: str, sql: str) -> list[tuple[Any, ...]]:
-    from deltalake import DeltaTable
-
-    uri = project.lake.root / name
-    if not (uri / "_delta_log").is_dir():
-        return []
     schema, _, table = name.partition("/")
+    held = PlatformTables(project.lake.root).read(schema, table)
+    parts = [held.pending] if held.pending is not None else []
+    parts += [held.handle.to_pyarrow_table()] if held.handle is not None else []
+    if not parts:
+        return []
     with project.session() as session:
-        session.connection.register("found", DeltaTable(str(uri)).to_pyarrow_dataset())
+        session.connection.register("found", pa.concat_tables(parts, promote_options="permissive"))
         return session.connection.execute(sql.replace(f"{schema}.{table}", "found")).fetchall()
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataplatform.errors import OvertakenError
 from dataplatform.lake import journal
+from dataplatform.lake.handles import newest
 from dataplatform.lake.table import create_table, predicate
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class PlatformTables:
         """Rows held in quarantine per partition and status, from the table's statistics alone."""
         import pyarrow as pa
 
-        handle = _open(self.quarantine_uri(table))
+        handle = newest(self.quarantine_uri(table))
         if handle is None:
             return {}
         actions: list[dict[str, Any]] = pa.table(handle.get_add_actions(flatten=True)).to_pylist()
@@ -88,19 +89,8 @@ class PlatformTables:
         return counts
 
     def append_results(self, rows: pa.Table) -> None:
-        """Appends rule results to `quality.rule_results`."""
-        self.append(QUALITY, "rule_results", rows)
-
-    def append(self, room: str, table: str, rows: pa.Table) -> None:
-        """Appends rows to `room.table`, made with their columns when it is not there yet."""
-        from deltalake import write_deltalake
-
-        if rows.num_rows:
-            uri = self.root / room / table
-            _commit(
-                lambda: _open_or_create(uri, rows.schema, ()),
-                lambda handle: write_deltalake(handle, rows, mode="append"),
-            )
+        """Adds rule results to `quality.rule_results`; `commit_notes` commits them with the others of their run."""
+        self.note(QUALITY, "rule_results", rows)
 
     def note(self, room: str, table: str, rows: pa.Table) -> None:
         """Adds rows to `room.table` without the cost of a commit; `commit_notes` makes one of all that is noted."""

@@ -58,12 +58,11 @@ def write_report(project: Project) -> Path:
 
 def _content(project: Project, digest: str) -> str:
     """Names what a page is made from: the warehouse's rows, the quality history, and the page's own template."""
-    from deltalake import DeltaTable
-
-    history = PlatformTables(project.lake.root).readable().get(f"{QUALITY}.rule_results")
-    judged = -1 if history is None else DeltaTable(str(history)).version()
+    history = PlatformTables(project.lake.root).read(QUALITY, "rule_results")
+    judged = -1 if history.handle is None else history.handle.version()
+    waiting = 0 if history.pending is None else history.pending.num_rows
     template = hashlib.sha256(_TEMPLATE.read_bytes()).hexdigest()[:8]
-    return f"{digest}.{judged}.{template}"
+    return f"{digest}.{judged}.{waiting}.{template}"
 
 
 def render(figures: Figures, verdicts: Verdicts | None, content: str) -> str:

@@ -171,8 +171,9 @@ def test_the_history_of_rules_tells_each_verdict_once_when_a_step_was_overtaken(
 
     make_slices(shop, contract, [D1], run_id="slow", maker=slow)
     assert len(attempts) == 2
-    told = DeltaTable(shop.lake.root / "quality" / "rule_results").to_pyarrow_table().to_pylist()
-    rules = [row["rule"] for row in told if row["run_id"] == "slow"]
+    told = PlatformTables(shop.lake.root).read("quality", "rule_results").pending
+    assert told is not None
+    rules = [row["rule"] for row in told.to_pylist() if row["run_id"] == "slow"]
     assert rules
     assert len(rules) == len(set(rules))
 

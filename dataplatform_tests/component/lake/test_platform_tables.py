@@ -9,12 +9,11 @@ from threading import Barrier
 
 import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from dataplatform.errors import OvertakenError
 from dataplatform.lake import platform_tables
-from dataplatform.lake.platform_tables import PlatformTables
+from dataplatform.lake.platform_tables import QUALITY, PlatformTables
 
 DAYS = ["2011-01-01", "2011-01-02", "2011-01-03", "2011-01-04"]
 
@@ -69,10 +68,15 @@ def again(request: pytest.FixtureRequest) -> int:
 
 
 def test_the_first_results_of_several_processes_all_stay(tables: PlatformTables, again: int) -> None:
-    all_at_once(lambda number: tables.append_results(pa.table({"worker": [number], "round": [again]})))
-    (uri,) = tables.readable().values()
-    found = DeltaTable(str(uri)).to_pyarrow_dataset().to_table().sort_by("worker")
-    assert found["worker"].to_pylist() == [0, 1, 2, 3]
+    def append(number: int) -> None:
+        tables.append_results(pa.table({"worker": [number], "round": [again]}))
+        tables.commit_notes()
+
+    all_at_once(append)
+    found = tables.read(QUALITY, "rule_results")
+    committed = [] if found.handle is None else found.handle.to_pyarrow_table().to_pylist()
+    waiting = [] if found.pending is None else found.pending.to_pylist()
+    assert sorted(int(row["worker"]) for row in committed + waiting) == [0, 1, 2, 3]
 
 
 def test_the_first_quarantine_of_several_slices_all_stay(tables: PlatformTables, again: int) -> None:
@@ -101,6 +105,6 @@ def always_overtaken(monkeypatch: pytest.MonkeyPatch) -> Sequence[int]:
 def test_who_is_always_overtaken_gives_up_with_an_error_that_may_be_retried(
     tables: PlatformTables, always_overtaken: Sequence[int]
 ) -> None:
-    with pytest.raises(OvertakenError, match="rule_results/: other processes keep writing it; run this again"):
-        tables.append_results(pa.table({"worker": [1]}))
+    with pytest.raises(OvertakenError, match="orders/: other processes keep writing it; run this again"):
+        tables.replace_quarantine("orders", held(DAYS[0]), [DAYS[0]])
     assert len(always_overtaken) == platform_tables._ATTEMPTS
