@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dataplatform.lake.handles import newest
 from dataplatform.lake.table import create_table
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def commit(folder: Path) -> int:
         rows = sum(_commit_batch(folder, batch) for batch in _batches(pending))  # of a process that was killed
         files = sorted(pending.glob("*.arrow"))
         if files:
-            batch = pending / str(_number(_open(folder)) + 1)
+            batch = pending / str(_number(newest(folder)) + 1)
             batch.mkdir()
             for file in files:
                 file.rename(batch / file.name)
@@ -88,7 +89,7 @@ def commit(folder: Path) -> int:
 def read(folder: Path) -> Rows:
     """Every row exactly once, whatever other processes commit meanwhile."""
     for _ in range(_ATTEMPTS):
-        handle = _open(folder)
+        handle = newest(folder)
         try:
             pending = _read_pending(folder / PENDING, after=_number(handle))
         except FileNotFoundError:  # it was moved or committed since it was listed

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataplatform.errors import OvertakenError
 from dataplatform.lake import journal
+from dataplatform.lake.handles import newest
 from dataplatform.lake.table import create_table, predicate
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class PlatformTables:
         """Rows held in quarantine per partition and status, from the table's statistics alone."""
         import pyarrow as pa
 
-        handle = _open(self.quarantine_uri(table))
+        handle = newest(self.quarantine_uri(table))
         if handle is None:
             return {}
         actions: list[dict[str, Any]] = pa.table(handle.get_add_actions(flatten=True)).to_pylist()

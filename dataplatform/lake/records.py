@@ -19,6 +19,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dataplatform.lake.handles import Kept
+
 FOLDER = "_publications"
 MERGE_AT = 64
 """A table's records are merged into one object when there are this many, so that reading them stays cheap."""
@@ -132,13 +134,19 @@ def read_state(table_folder: Path) -> State:
     """The newest slice per partition over all records; an empty state when there are none.
 
     A damaged record counts as none: the commits it belongs to are unknown, and what they published is made again.
+    While the objects are the same ones, so is the answer.
     """
     folder = table_folder / FOLDER
     for _ in range(3):  # a merge may delete an object between listing and reading: then list again
         try:
-            return _fold(folder, _names(folder))
+            listed = _listed(folder)
+            kept = _states.get(folder)
+            if kept is None or kept[0] != listed:
+                kept = listed, _fold(folder, [name for name, *_ in listed])
+                _states.put(folder, kept)
         except FileNotFoundError:
             continue
+        return kept[1]
     raise OSError(f"{folder} changes faster than it can be read")
 
 
@@ -179,6 +187,22 @@ def _names(folder: Path) -> list[str]:
     if not folder.is_dir():
         return []
     return sorted(path.name for path in folder.glob("*.json"))
+
+
+_Listed = tuple[tuple[str, int, int], ...]
+"""Name, size and last change of each record: their content never changes, unless a disk or a hand damages it."""
+_states: Kept[tuple[_Listed, State]] = Kept()
+
+
+def _listed(folder: Path) -> _Listed:
+    try:
+        with os.scandir(folder) as entries:
+            found = [(each.name, each.stat()) for each in entries if each.name.endswith(".json")]
+    except FileNotFoundError:
+        if folder.is_dir():
+            raise
+        return ()
+    return tuple(sorted((name, status.st_size, status.st_mtime_ns) for name, status in found))
 
 
 def _put(folder: Path, record: Record) -> None:

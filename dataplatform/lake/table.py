@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from dataplatform.contracts.model import WHOLE, Contract
 from dataplatform.contracts.schema import arrow_schema
 from dataplatform.errors import OvertakenError, PermanentError
+from dataplatform.lake.handles import Kept, newest
 from dataplatform.lake.holds import SLICES, HeldError, Hold, read_hold, write_hold
 from dataplatform.lake.records import State, forget_after, read_state
 
@@ -154,10 +155,22 @@ class LakeTable:
         the platform's, or is no longer in the log, makes every older slice unknown, and a log that ends before its
         records do (a copy made meanwhile) what they know beyond it. Unknown slices are stale and are made again.
         """
+        if version is not None:
+            return self._at(version)
+        # the records are read before the handle: what is published in between then counts as unknown, never as known
+        state, handle = read_state(self.folder), newest(self.folder)
+        kept = _opened.get(self.folder)
+        if kept is not None and kept.of is state and kept.opened.handle is handle and kept.opened.table == self:
+            return kept.opened
+        opened = self._judged(state, handle)
+        _opened.put(self.folder, _KeptOpened(state, opened))
+        return opened
+
+    def _at(self, version: int | None) -> Opened:
+        """One version (None: the newest) on a handle of its own."""
         from deltalake import DeltaTable
         from deltalake.exceptions import TableNotFoundError
 
-        # the records are read before the handle: what is published in between then counts as unknown, never as known
         state = read_state(self.folder)
         try:
             handle = DeltaTable(self.uri, version=version)
@@ -165,6 +178,11 @@ class LakeTable:
             return Opened(self, None, State())
         if version is not None:  # the records tell of now, and merge: nothing is known of then but its rows
             return Opened(self, handle, State())
+        return self._judged(state, handle)
+
+    def _judged(self, state: State, handle: DeltaTable | None) -> Opened:
+        if handle is None:
+            return Opened(self, None, State())
         is_ahead = max(state.recorded_versions, default=0) > handle.version()
         state, housekeeping = _distrust_unrecorded(handle, state.until(handle.version()) if is_ahead else state)
         return Opened(self, handle, state, housekeeping, is_ahead)
@@ -175,17 +193,17 @@ class LakeTable:
         A first publication is then guarded by a handle like every other. Raises HeldError when the table is held,
         unless who asks holds it (`is_held`).
         """
-        opened = self.open()
+        opened = self._at(None)
         if not is_held:
             opened.refuse_held()
         if opened.handle is None:
             create_table(
                 self.folder, arrow_schema(self.contract), self._partition_by, self.contract.name, _CONFIGURATION
             )
-            opened = self.open()
+            opened = self._at(None)
         elif not (opened.files or opened.state.slices or opened.state.unknown or self.fits(opened.handle)):
             self._shape_again(opened.handle)
-            opened = self.open()
+            opened = self._at(None)
         if opened.is_ahead:
             forget_after(self.folder, opened.version)
         return opened
@@ -300,6 +318,15 @@ class LakeTable:
         return sum(json.loads(line)["add"]["size"] for line in lines if line.startswith('{"add"'))
 
 
+@dataclass(frozen=True, slots=True)
+class _KeptOpened:
+    """A table as opened, and the records it was judged by: the same two give the same again."""
+
+    of: State
+    opened: Opened
+
+
+_opened: Kept[_KeptOpened] = Kept()
 _HOUSEKEEPING = frozenset({"OPTIMIZE", "VACUUM START", "VACUUM END", "CREATE TABLE", "SET TBLPROPERTIES"})
 """Commits of Delta's own housekeeping: they never change rows."""
 

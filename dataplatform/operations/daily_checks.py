@@ -46,6 +46,7 @@ def daily_checks(
     for table, results in found.items():
         contract = project.catalog.get(table)
         platform.append_results(results_to_arrow(results, contract=contract, run_id=run_id, evaluated_at=at))
+    platform.commit_notes()
     return {table: results for table, results in found.items() if results}
 
 

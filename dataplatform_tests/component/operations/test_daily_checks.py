@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 
 from dataplatform.assets.candidates import Candidate
 from dataplatform.assets.definition import asset_key
@@ -119,10 +120,8 @@ def test_a_table_whose_keys_are_unique_passes_and_its_verdicts_are_kept(desk: Pr
     publish(desk, D2, [("b", "2")])
     found = daily_checks(desk, run_id="night")
     assert broken_lines(desk, found) == []
-    (history,) = (desk.lake.root / "quality").glob("rule_results")
-    from deltalake import DeltaTable
-
-    kept = [row for row in DeltaTable(history).to_pyarrow_table().to_pylist() if row["run_id"] == "night"]
+    history = DeltaTable(desk.lake.root / "quality" / "rule_results").to_pyarrow_table().to_pylist()
+    kept = [row for row in history if row["run_id"] == "night"]
     assert {(row["table_name"], row["rule"], row["partition"], row["status"]) for row in kept} == {
         ("tickets", "primary_key", "all", "passed"),
         ("tickets", "seat:unique", "all", "passed"),
