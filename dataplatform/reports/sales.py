@@ -60,7 +60,7 @@ def _content(project: Project, digest: str) -> str:
     """Names what a page is made from: the warehouse's rows, the quality history, and the page's own template."""
     judged = PlatformTables(project.lake.root).extent(QUALITY, RESULTS)
     template = hashlib.sha256(_TEMPLATE.read_bytes()).hexdigest()[:8]
-    return f"{digest}.{judged}.{waiting}.{template}"
+    return f"{digest}.{judged}.{template}"
 
 
 def render(figures: Figures, verdicts: Verdicts | None, content: str) -> str:

@@ -9,6 +9,7 @@ from threading import Barrier
 
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
 
 from dataplatform.errors import OvertakenError
