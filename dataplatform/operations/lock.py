@@ -26,12 +26,14 @@ class LockedError(TransientError):
 
 
 @contextmanager
-def run_lock(data_dir: Path, *, wait: float = 0, pause: Callable[[float], None] = time.sleep) -> Iterator[None]:
-    """Holds the data folder; waits up to `wait` seconds for another run to end.
+def run_lock(
+    data_dir: Path, *, wait: float = 0, pause: Callable[[float], None] = time.sleep, name: str = FILE
+) -> Iterator[None]:
+    """Holds the data folder; waits up to `wait` seconds for another run to end. Other names are other locks.
 
     Raises LockedError naming the holder's pid, and PermanentError when the folder cannot be written.
     """
-    path = data_dir / FILE
+    path = data_dir / name
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         file = path.open("a+", encoding="utf-8")
