@@ -18,7 +18,7 @@ from dataplatform.lake.versions import versions
 from dataplatform.operations.backups import make, restore
 from dataplatform.operations.backups.make import back_up
 from dataplatform.operations.backups.manifest import manifest_keys, read_manifest
-from dataplatform.operations.backups.place import FILES, MARKER, BackupError, DamagedError, Place, open_place
+from dataplatform.operations.backups.place import FILES, MARKER, BackupError, DamagedError, Place, digest_of, open_place
 from dataplatform.operations.backups.restore import JOURNAL, choose_backup
 from dataplatform.operations.instance import open_instance
 from dataplatform.operations.lock import LockedError, run_lock
@@ -180,7 +180,6 @@ def test_a_second_backup_copies_only_new_files_and_reads_no_others(
         sum(p.stat().st_size for p in stored(settings)),
     )
     lake_reads: list[str] = []
-    digest_of = make.digest_of
 
     def watched(content: bytes | Path) -> str:
         if isinstance(content, Path):
