@@ -10,10 +10,12 @@ from dataplatform.cli.app import app, at_least_one, examples, load_project, load
 from dataplatform.cli.running import Yes
 
 
-@app.command(epilog=examples("backup /mnt/backups/shop", "backup /mnt/backups/shop --keep 30"))
+@app.command(epilog=examples("backup /mnt/backups/shop", "backup s3://bucket/backups --keep 30"))
 def backup(
     ctx: typer.Context,
-    target: Annotated[str, typer.Argument(metavar="TARGET", help="A folder that is empty, or holds backups.")],
+    target: Annotated[
+        str, typer.Argument(metavar="TARGET", help="A folder or s3://bucket/prefix that is empty or holds backups.")
+    ],
     keep: Annotated[
         int | None, typer.Option(callback=at_least_one, metavar="COUNT", help="Forget all but so many, afterwards.")
     ] = None,

@@ -20,10 +20,12 @@ from dataplatform.errors import PermanentError
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-    from dataplatform.settings import Settings
+    from dataplatform.settings import S3Prefix, Settings
 
 FORMAT = 1
 MARKER, FILES, MANIFESTS = "dataplatform-backup.json", "files", "backups"
+_RETRIES = 5
+"""How often a request to a bucket is tried again; thousands go into one backup."""
 _NEWER = "was written by a newer version of the platform; use that version"
 
 
@@ -77,9 +79,12 @@ class Place:
         import obstore
 
         with self._told("cannot be listed"):
-            for page in obstore.list(self.store, prefix or None):
-                for item in page:
-                    yield item["path"], item["size"]
+            try:
+                for page in obstore.list(self.store, prefix or None):
+                    for item in page:
+                        yield item["path"], item["size"]
+            except FileNotFoundError:
+                raise BackupError(f"{self.name}: there is no such bucket; make it, or write another") from None
 
     def stored_files(self) -> dict[str, int]:
         """Hash -> size of every file that lies here."""
@@ -137,10 +142,15 @@ class Place:
     def _told(self, what: str) -> Iterator[None]:
         from obstore.exceptions import BaseError
 
+        from dataplatform.sources.s3 import answer_of
+
         try:
             yield
         except BaseError as error:
-            raise BackupError(f"{self.name}: {what}: {str(error).splitlines()[0]}") from None
+            # an answer of S3 repeats the key's name and what was signed: nothing of it but status and code is shown
+            why = answer_of(error) if self.folder is None else str(error).splitlines()[0]
+            advice = "; see DATAPLATFORM_S3_ENDPOINT and AWS's own variables" if self.folder is None else ""
+            raise BackupError(f"{self.name}: {what}: {why}{advice}") from None
 
 
 def key_of(digest: str) -> str:
@@ -164,7 +174,10 @@ def open_place(text: str, settings: Settings, *, is_there: bool = False) -> Plac
     Raises BackupError for one inside the data folder, or that cannot be.
     """
     if "://" in text:
-        raise BackupError(f"{text}: write a folder")
+        from dataplatform.sources.s3 import open_store
+
+        bucket = _bucket(text)
+        return Place(str(bucket), None, open_store(bucket, settings, retries=_RETRIES))
     folder = Path(text).expanduser().resolve()
     if folder.is_relative_to(settings.data_dir.resolve()):
         raise BackupError(
@@ -177,6 +190,20 @@ def open_place(text: str, settings: Settings, *, is_there: bool = False) -> Plac
     from obstore.store import LocalStore
 
     return Place(str(folder), folder, LocalStore(folder, mkdir=True))
+
+
+def _bucket(text: str) -> S3Prefix:
+    from pydantic import TypeAdapter, ValidationError
+
+    from dataplatform.settings import Landing, S3Prefix
+
+    try:
+        found = TypeAdapter[Path | S3Prefix](Landing).validate_python(text)
+    except ValidationError:  # the text may hold a password: it is not repeated
+        found = None
+    if not isinstance(found, S3Prefix):
+        raise BackupError("the place of backups is no folder and no place in a bucket such as s3://bucket/backups")
+    return found
 
 
 def digest_of(content: bytes | Path) -> str:
