@@ -119,7 +119,7 @@ def test_holds_records_versions_and_rows_that_wait_travel_with_a_backup(settings
 
 
 def test_what_was_published_after_the_backup_is_made_again_and_nothing_else(settings: Settings) -> None:
-    deliver(settings.landing.parent, LATER_FILES)
+    deliver(settings.data_dir.parent, LATER_FILES)
     run(settings)
     later = everything(Project.load(settings))
     output = put_back(settings, "--yes")
@@ -190,7 +190,7 @@ def test_a_second_backup_copies_only_new_files_and_reads_no_others(
     assert backed_up(settings).new_files == 0
     assert lake_reads == []
     before = {path.name for path in stored(settings)}
-    deliver(settings.landing.parent, LATER_FILES)
+    deliver(settings.data_dir.parent, LATER_FILES)
     run(settings)
     later = backed_up(settings)
     assert later.new_files == len({path.name for path in stored(settings)} - before) > 0
@@ -198,7 +198,7 @@ def test_a_second_backup_copies_only_new_files_and_reads_no_others(
 
 
 def test_older_backups_are_forgotten_with_the_files_that_no_other_has(settings: Settings) -> None:
-    deliver(settings.landing.parent, LATER_FILES)
+    deliver(settings.data_dir.parent, LATER_FILES)
     run(settings)
     backed_up(settings)
     before = len(stored(settings))
@@ -247,7 +247,7 @@ def test_a_place_that_does_not_keep_what_is_written_there_is_refused(
 def test_a_time_chooses_the_newest_backup_of_then_or_before(
     settings: Settings, made: tuple[Path, dict[str, Any]]
 ) -> None:
-    deliver(settings.landing.parent, LATER_FILES)
+    deliver(settings.data_dir.parent, LATER_FILES)
     run(settings)
     second = backed_up(settings).manifest.pinned_at
     just_before = (second - timedelta(microseconds=1)).isoformat()
