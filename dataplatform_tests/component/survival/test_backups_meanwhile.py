@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from dataplatform.contracts.catalog import load_catalog
+from dataplatform.operations.backups import pins
 from dataplatform.operations.backups.make import back_up
 from dataplatform.operations.backups.restore import choose_backup, restore
 from dataplatform.planner.plan import LOST, make_plan
@@ -23,7 +25,7 @@ from dataplatform_tests.shop import rows, settle
 from dataplatform_tests.small_shop import DAYS, deliver, everything, published, settings_of
 from dataplatform_tests.victims import Victim
 
-BACKUPS = 6
+BACKUPS = 3
 """How many are made while a process publishes all the time."""
 FIRST = 100
 KILLS = 5
@@ -88,6 +90,34 @@ def test_a_backup_while_runs_publish_has_no_slice_that_is_newer_than_what_it_was
     last = Project.load(settings_of(settings.data_dir.parent, data_dir=tmp_path / f"restored-{BACKUPS - 1}"))
     settle(last)
     assert published(last) == published(Project.load(settings)), "and the next run brings it up to date"
+
+
+def test_a_table_is_pinned_before_what_it_was_made_from(
+    ran: Callable[[str], Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between any two tables everything is published anew: in another order a slice would be newer than its input."""
+    settings, pin, number = ran("first"), pins._pin, itertools.count(FIRST)
+    project = Project.load(settings)
+
+    def publish() -> None:
+        deliver(settings.data_dir.parent, {DAYS[0]: [("11", "7", "UK", str(next(number))), ("12", "8", "FR", "x")]})
+        settle(project)
+
+    def pin_and_publish(*arguments: Any) -> Any:
+        pinned = pin(*arguments)
+        publish()
+        return pinned
+
+    publish()
+    monkeypatch.setattr(pins, "_pin", pin_and_publish)
+    backed_up(settings, tmp_path / "backups")
+    monkeypatch.undo()
+    found = Project.load(restored(settings, tmp_path / "backups", tmp_path / "restored"))
+    assert generations(found) == sorted(generations(found), reverse=True)
+    assert len(set(generations(found))) == len(ORDER) + 1
+    assert LOST not in {slice_.reason for slice_ in make_plan(found).slices()}
+    settle(found)
+    assert published(found) == published(project)
 
 
 @pytest.fixture
