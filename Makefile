@@ -12,7 +12,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 MADE := data/lake data/warehouse data/reports data/dagster data/tmp data/run.lock bench/results
 CACHES := .venv .tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
 
-.PHONY: help run test ui lint format bench lock clean
+.PHONY: help run test ui lint format bench soak lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make test    lint, types, import direction and all tests; gets the services that tests talk to, once"
 	@echo "make lint    only the first three; make format: the same, and mends what it may"
 	@echo "make bench   measures against plain DuckDB, at once and twenty times the size"
+	@echo "make soak    kills a thousand commands at random moments, and compares what their repetition leaves; an hour or more"
 	@echo "make lock    resolves the dependencies of pyproject.toml again"
 	@echo "make clean   says what it would delete; make clean CONFIRM=yes deletes it"
 
@@ -48,6 +49,9 @@ format: .venv/.dev
 
 bench: .venv/.runtime
 	$(BIN)/python bench/bench.py $(ARGS)
+
+soak: .venv/.dev
+	$(BIN)/python -m dataplatform_tests.kills $(ARGS)
 
 .venv/.runtime: requirements.txt pyproject.toml
 	@[ -x $(BIN)/python ] || sh .ci/make-venv .venv

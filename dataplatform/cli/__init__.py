@@ -15,6 +15,7 @@ def application() -> typer.Typer:
     """The whole command, every subcommand registered."""
     from dataplatform.cli import (  # noqa: F401 - importing registers them
         alerts,
+        backing_up,
         holding,
         quarantine,
         reading,

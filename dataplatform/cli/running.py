@@ -29,8 +29,11 @@ def writing(ctx: typer.Context, wait: float) -> Iterator[tuple[Project, DagsterI
 
     settings = load_settings(ctx)
     with run_lock(settings.data_dir, wait=wait):
+        from dataplatform.operations.backups.restore import finish_interrupted
         from dataplatform.operations.instance import open_instance
 
+        if finish_interrupted(settings.data_dir):
+            typer.echo("finished the restore that was interrupted")
         project = load_project(settings)
         with open_instance(settings) as instance:
             yield project, instance

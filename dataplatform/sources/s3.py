@@ -43,8 +43,8 @@ _GIVE = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a 
 T = TypeVar("T")
 
 
-def open_store(place: S3Prefix, settings: Settings) -> S3Store:
-    """The store of a bucket's prefix by the settings, asking nothing yet. It tries nothing again by itself."""
+def open_store(place: S3Prefix, settings: Settings, *, retries: int = 0) -> S3Store:
+    """The store of a bucket's prefix by the settings, asking nothing yet. It tries a request again `retries` times."""
     from obstore.store import S3Store
 
     endpoint = settings.s3_endpoint
@@ -61,7 +61,7 @@ def open_store(place: S3Prefix, settings: Settings) -> S3Store:
             "read_timeout": timedelta(seconds=SILENT_SECONDS),
             "timeout": timedelta(seconds=REQUEST_SECONDS),
         },
-        retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=REQUEST_SECONDS)},
+        retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=REQUEST_SECONDS)},
         virtual_hosted_style_request=not settings.s3_path_style,
         **{name: value for name, value in given.items() if value is not None},
     )
@@ -119,9 +119,7 @@ class S3Files:
     def _told(self, error: Exception, what: str) -> PlatformError:
         """What a failed request amounts to, in words that hold nothing of the answer but its status and code."""
         text = str(error)
-        status = int(found[1]) if (found := _STATUS.search(text)) else 0
-        code = found[1] if (found := _CODE.search(text)) else ""
-        answer = f"HTTP {status} {code}".strip() if status else code
+        status, code, answer = _answer(text)
         if code == "NoSuchBucket":
             return SourceRefusedError(f"{what}: there is no bucket {self._place.bucket}; set DATAPLATFORM_LANDING")
         if status in (401, 403) or code in _CREDENTIALS:
@@ -133,6 +131,18 @@ class S3Files:
         if 400 <= status < 500 and status not in (408, 429) and code not in _BUSY:
             return SourceRefusedError(f"{what}: {answer}; see DATAPLATFORM_LANDING and DATAPLATFORM_S3_ENDPOINT")
         return NoAnswerError(what, answer or _reason(text))
+
+
+def answer_of(error: Exception) -> str:
+    """What S3 answered to a request that failed, its status and code alone, or why there was no answer."""
+    return _answer(str(error))[2] or _reason(str(error))
+
+
+def _answer(text: str) -> tuple[int, str, str]:
+    """Status (0: none), code and both in words."""
+    status = int(found[1]) if (found := _STATUS.search(text)) else 0
+    code = found[1] if (found := _CODE.search(text)) else ""
+    return status, code, f"HTTP {status} {code}".strip() if status else code
 
 
 def _reason(text: str) -> str:

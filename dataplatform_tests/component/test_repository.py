@@ -175,7 +175,7 @@ def test_make_clean_never_deletes_what_was_delivered(checkout: Path) -> None:
 
 def test_make_alone_says_what_there_is(checkout: Path) -> None:
     assert [line.split()[1] for line in _make(checkout).splitlines()] == [
-        "run", "ui", "test", "lint", "bench", "lock", "clean",
+        "run", "ui", "test", "lint", "bench", "soak", "lock", "clean",
     ]  # fmt: skip
 
 

@@ -13,11 +13,11 @@ from dataplatform.operations.instance import open_instance
 from dataplatform.operations.reconcile import reconcile_events
 from dataplatform.project import Project
 from dataplatform.settings import Settings
-from dataplatform_tests import victims
+from dataplatform_tests import kills, victims
 from dataplatform_tests.component.survival.conftest import NOTHING, Undisturbed, assert_nothing_is_half
-from dataplatform_tests.small_shop import LATER_FILES, deliver, everything
+from dataplatform_tests.small_shop import LATER_FILES, deliver, everything, make_shop
 
-CHAINS = 4
+CHAINS = 2
 """How many runs of each kind are killed; the run that follows each is killed too."""
 
 
@@ -63,3 +63,23 @@ def test_an_update_that_is_killed_and_killed_again_ends_as_if_undisturbed(
         kill(settings, share * undisturbed.later_seconds, tmp_path / "killed")
         assert_nothing_is_half(Project.load(settings), undisturbed.first, undisturbed.later)
     assert_it_recovers(settings, undisturbed.later, tmp_path / "recovered")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_twenty_kills_during_a_backfill_are_each_recovered_from_by_a_new_run(
+    undisturbed: Undisturbed, tmp_path: Path, seed: int
+) -> None:
+    """Five by five; `make soak` makes a thousand."""
+    chance = random.Random(seed)  # noqa: S311 - moments, not secrets
+    for number in range(5):
+        settings = make_shop(tmp_path / str(number))
+        kill(settings, chance.uniform(0.02, 1) * undisturbed.first_seconds, tmp_path / "killed")
+        assert_nothing_is_half(Project.load(settings), NOTHING, undisturbed.first)
+        assert_it_recovers(settings, undisturbed.first, tmp_path / "recovered")
+
+
+def test_the_soak_kills_every_kind_of_command_and_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    kills.main(["--kills", "4", "--seed", "1"])
+    said = capsys.readouterr().out
+    assert said.startswith("4 kills, seed 1;")
+    assert "4 of 4 recovered as if undisturbed" in said
