@@ -58,7 +58,7 @@ class Plan:
 
     stale: dict[str, dict[str, StaleSlice]] = field(default_factory=dict)
     missing_files: dict[str, list[str]] = field(default_factory=dict)
-    """Raw partitions of open days for which nothing was delivered: a warning, and nothing is done."""
+    """Raw partitions of open days that are over and for which nothing was delivered: a warning, and nothing is done."""
     awaiting: dict[str, dict[str, str]] = field(default_factory=dict)
     """Raw table -> partition -> which marker its files wait for: nothing is done until it comes."""
     down: dict[str, str] = field(default_factory=dict)
@@ -176,7 +176,8 @@ class _Planner:
             return ""
         if source.is_closed(key):
             return "closed day, not yet recorded"
-        self.plan.missing_files.setdefault(contract.name, []).append(key)
+        if self.project.has_ended(key):
+            self.plan.missing_files.setdefault(contract.name, []).append(key)
         return ""
 
     def _offer_reason(self, contract: Contract, key: str, offer: Offer, digest: Callable[[Offer], str]) -> str:
