@@ -129,3 +129,11 @@ def classified(error: Exception) -> PlatformError:
     if number in _PASSING or names & _PASSING_NAMES or _PASSING_WORDS.search(text):
         return TransientError(text)
     return UnexpectedError(text)
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether what failed with `error` may succeed later as it stands: the machine or a service was at fault.
+
+    A disk that is full is no reason to try again at once, but one to try again.
+    """
+    return isinstance(classified(error), TransientError | DiskFullError)

@@ -64,7 +64,7 @@ def build_assets(project: "Project", on_outcome: OnOutcome = ignore_outcome) -> 
 
 
 def _partitions(project: "Project", grain: Grain) -> dg.PartitionsDefinition[str] | None:
-    """Days and months of the platform. They reach to today (so the offset), and stop at the end date when one is set."""
+    """Days and months of the platform: up to today (hence the offset), and to the end date when one is set."""
     settings, end = project.settings, project.settings.end_date
     if grain is Grain.NONE:
         return None

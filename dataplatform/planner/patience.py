@@ -27,7 +27,8 @@ class Waiting:
 
 def delay(tries: int) -> timedelta:
     """How long to wait after so many tries in the same situation: 1, 2, 4 … minutes, an hour at most."""
-    return min(FIRST_DELAY * 2 ** min(max(tries - 1, 0), 10), LONGEST_DELAY)
+    doublings = min(max(tries - 1, 0), 10)
+    return min(FIRST_DELAY * (1 << doublings), LONGEST_DELAY)
 
 
 def waiting(attempt: Attempt, situation: str, now: datetime) -> Waiting | None:
