@@ -39,7 +39,7 @@ def stale(plan: Plan) -> dict[str, list[str]]:
 
 def land_nothing_readable(project: Project, day: str) -> None:
     drop(project, day)
-    (project.settings.landing / "orders" / f"{day}.csv").write_bytes(b"")
+    (Path(str(project.settings.landing)) / "orders" / f"{day}.csv").write_bytes(b"")
 
 
 def noted(project: Project, table: str) -> dict[str, Attempt]:
