@@ -33,6 +33,8 @@ def ignore_outcome(_outcome: Outcome) -> None:
 
 REBUILD_TAG = "dataplatform/rebuild"
 """Run tag under which the whole table is rewritten, rows and schema, in one commit."""
+TURN = "turn"
+"""The resource that a run which nobody started by hand waits for, and that ends it when it is not needed any more."""
 PARTITIONING_TAG = "partitioning"
 """Asset tag with the table's grain, day, month or none: what one `--partition` can select together."""
 DATA_VERSION_TAG, CODE_VERSION_TAG = "dagster/data_version", "dagster/code_version"
@@ -166,6 +168,7 @@ def _asset(
         ],
         op_tags={"dataplatform/table": contract.full_name},
         io_manager_key="lake_io_manager",
+        required_resource_keys={TURN},
         backfill_policy=dg.BackfillPolicy.single_run(),
         freshness_policy=_freshness_policy(project, contract),
         retry_policy=STEP_RETRIES,
