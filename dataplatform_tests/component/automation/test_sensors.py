@@ -67,7 +67,7 @@ class Sensor:
 
     def settle(self, ticks: int = 12) -> list[dict[str, Any]]:
         """Ticks until nothing is requested; range, tables and success of what was run, in order."""
-        ran = []
+        ran: list[dict[str, Any]] = []
         for _ in range(ticks):
             asked, _ = self.tick()
             if not asked:

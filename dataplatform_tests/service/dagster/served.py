@@ -25,6 +25,8 @@ from dataplatform_tests.command import options
 from dataplatform_tests.service.dagster.ledger_week import SECONDS, LedgerWeek
 
 HURRIED = Path(__file__).with_name("hurried")
+AUTOMATION = "keep_current,daily_close,monthly_close,daily_checks"
+"""What starts or closes things by itself."""
 Found = TypeVar("Found")
 
 
@@ -57,9 +59,15 @@ def until(what: str, look: Callable[[], Found | None]) -> Found:
     return found
 
 
+def hurried(off: str) -> dict[str, str]:
+    """The environment of a daemon in a hurry, without the automation that is named."""
+    path = os.pathsep.join([str(HURRIED), str(CHECKOUT)])
+    return {**os.environ, "PYTHONPATH": path, "DATAPLATFORM_AUTOMATION_OFF": off}
+
+
 @contextmanager
-def serving(week: LedgerWeek) -> Iterator[Served]:
-    """`dataplatform up` from start to Ctrl-C, with a daemon in a hurry."""
+def serving(week: LedgerWeek, off: str = AUTOMATION) -> Iterator[Served]:
+    """`dataplatform up` from start to Ctrl-C, with a daemon in a hurry, and without the automation named in `off`."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port = int(probe.getsockname()[1])
@@ -70,7 +78,7 @@ def serving(week: LedgerWeek) -> Iterator[Served]:
         subprocess.Popen(
             [*command, "up", "--port", str(port)],
             cwd=week.folder,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HURRIED), str(CHECKOUT)])},
+            env=hurried(off),
             stdout=output,
             stderr=subprocess.STDOUT,
         ) as process,
