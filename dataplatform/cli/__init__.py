@@ -13,7 +13,7 @@ import typer
 
 def application() -> typer.Typer:
     """The whole command, every subcommand registered."""
-    from dataplatform.cli import holding, quarantine, reading, running, setting_up  # noqa: F401 - importing registers them
+    from dataplatform.cli import feeding, holding, quarantine, reading, running, setting_up  # noqa: F401 - importing registers them
     from dataplatform.cli.app import app
 
     return app

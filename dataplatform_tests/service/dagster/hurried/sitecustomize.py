@@ -2,7 +2,7 @@
 
 The daemon looks at backfills every 30 seconds, at schedules every minute, and at `keep_current` every half minute.
 Here it looks at all of them every second, and by its schedules' clock ten minutes pass in each. Everything else is as
-it is.
+it is. In the code server, what was tried in vain is tried again after seconds.
 """  # noqa: INP001 - found by its name, not imported from a package
 
 import sys
@@ -26,3 +26,10 @@ if "dagster._daemon" in sys.orig_argv:
         get_current_datetime=lambda: datetime.fromtimestamp(_timestamp(), UTC),
         _get_next_scheduler_iteration_time=lambda begun: begun + 1,
     )
+
+if "grpc" in sys.orig_argv:
+    from datetime import timedelta
+
+    from dataplatform.planner import patience
+
+    patience.FIRST_DELAY = timedelta(seconds=2)
