@@ -9,7 +9,7 @@ INSTALL := $(PIP) install --require-hashes --no-deps
 UV := .tools/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock"
-MADE := data/lake data/warehouse data/reports data/dagster data/tmp data/run.lock bench/results
+MADE := data/lake data/warehouse data/reports data/dagster data/feed data/tmp data/run.lock bench/results
 CACHES := .venv .tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
 
 .PHONY: help run test ui lint format bench soak lock clean

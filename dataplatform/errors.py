@@ -137,3 +137,11 @@ def one_line(error: BaseException, most: int = 300) -> str:
     lines = [line.strip() for line in plain.splitlines() if line.strip()]
     text = "".join(char if char.isprintable() else "?" for char in (lines or [type(error).__name__])[0])
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether what failed with `error` may succeed later as it stands: the machine or a service was at fault.
+
+    A disk that is full is no reason to try again at once, but one to try again.
+    """
+    return isinstance(classified(error), TransientError | DiskFullError)

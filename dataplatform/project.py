@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Project:
-    """The platform as configured. Made by `Project.load`; `today` is fixed for the life of the object."""
+    """The platform as configured. Made by `Project.load`; the last day is fixed for the life of the object."""
 
     settings: Settings
     catalog: Catalog
@@ -75,7 +75,7 @@ class Project:
 
     def current(self) -> Project:
         """This project as of today: a code location that runs for days sees each new one without being loaded again."""
-        last = self.settings.last_date() if self.settings.end_date is None else self.last_date
+        last = self.settings.last_date()
         return self if last == self.last_date else replace(self, last_date=last)
 
     @cached_property
@@ -98,6 +98,10 @@ class Project:
     @cached_property
     def months(self) -> tuple[str, ...]:
         return tuple(sorted({f"{day[:7]}-01" for day in self.days}))
+
+    def has_ended(self, day: str) -> bool:
+        """Whether a business day is over, so that a delivery which has not come for it is missing, and not just due."""
+        return day < self.last_date.isoformat() or self.last_date < self.settings.today()
 
     def keys(self, contract: Contract) -> Sequence[str]:
         """All partitions a table can have, in order; `all` alone for an unpartitioned one."""

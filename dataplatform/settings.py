@@ -39,6 +39,7 @@ PROFILES: Mapping[str, Mapping[str, str]] = {"local": {}}
 
 _MADE = ("lake", "warehouse", "reports", "dagster", "tmp")
 _SIZE = re.compile(r"\d+(\.\d+)?\s*[KMGT]i?B", re.IGNORECASE)
+_TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _SECRET_IN_ADDRESS = re.compile(r"(?<=://)[^/]*@|\?.*")
 """What an address may not hold, and what no message repeats: a user with a password, and parameters."""
@@ -51,7 +52,7 @@ class SettingsError(PermanentError):
 
 
 def utc_now() -> datetime:
-    """The clock. Nothing else in the platform asks for the time to find out which day it is."""
+    """The machine's clock. Which day it is, is asked of the settings: `Settings.now`, `Settings.today`."""
     return datetime.now(UTC)
 
 
@@ -127,6 +128,11 @@ class Settings(BaseSettings):
     alerts: Folder | None = Field(None, description="file that says who is told of problems; empty: nobody")
     ui_url: str = Field("http://127.0.0.1:3000", description="where people open Dagster's UI, for links in alerts")
     tables: Folder = Field(CHECKOUT / "dataplatform" / "tables", description="contracts and functions of the tables")
+    daily_close: str = Field("06:00", description="time in the business's zone at which the day before is closed")
+    automation_off: str = Field("", description="sensors and schedules that start switched off, commas between")
+    clock: Folder | None = Field(
+        None, description="a file with the time of a world that is played (feed); empty means the machine's clock"
+    )
 
     _origins: Mapping[str, Tier] = PrivateAttr(default_factory=dict)
 
@@ -194,6 +200,13 @@ class Settings(BaseSettings):
             raise ValueError("not the address of a web page; write one such as http://127.0.0.1:3000")
         return value.rstrip("/")
 
+    @field_validator("daily_close")
+    @classmethod
+    def _close_is_a_time_of_day(cls, value: str) -> str:
+        if not _TIME_OF_DAY.fullmatch(value.strip()):
+            raise ValueError("not a time of the day; write one such as 06:00")
+        return value.strip()
+
     @field_validator("end_date")
     @classmethod
     def _end_is_not_before_start(cls, value: date | None, info: ValidationInfo) -> date | None:
@@ -258,13 +271,31 @@ class Settings(BaseSettings):
     def tables_dir(self) -> Path:
         return self.tables
 
-    def today(self, clock: Callable[[], datetime] = utc_now) -> date:
-        """The current day in the business's zone, by `clock` (which gives an aware datetime)."""
-        return clock().astimezone(ZoneInfo(self.business_zone)).date()
+    @property
+    def switched_off(self) -> frozenset[str]:
+        """The sensors and schedules named in `automation_off`, as they are written there."""
+        return frozenset(filter(None, (name.strip() for name in self.automation_off.split(","))))
+
+    def now(self) -> datetime:
+        """What time it is for the business: the machine's, or that of the world that is played."""
+        if self.clock is None:
+            return utc_now()
+        try:
+            return datetime.fromisoformat(self.clock.read_text(encoding="utf-8").strip()).astimezone(UTC)
+        except (OSError, ValueError) as error:
+            raise PermanentError(
+                f"{PREFIX}CLOCK={self.clock}: holds no time such as 2011-12-09T12:00:00+00:00 ({error}); "
+                "`dataplatform feed` writes it"
+            ) from error
+
+    def today(self, clock: Callable[[], datetime] | None = None) -> date:
+        """The current day in the business's zone, by `clock` (which gives an aware datetime), else by `now`."""
+        return (clock or self.now)().astimezone(ZoneInfo(self.business_zone)).date()
 
     def last_date(self, today: date | None = None) -> date:
-        """The last business day there is, inclusive: the one that was set, else `today`."""
-        return self.end_date or today or self.today()
+        """The last business day there is, inclusive: `today`, or the end date when that has come."""
+        today = today or self.today()
+        return today if self.end_date is None else min(self.end_date, today)
 
 
 def _resolve(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Tier]]:

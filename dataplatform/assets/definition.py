@@ -33,6 +33,8 @@ def ignore_outcome(_outcome: Outcome) -> None:
 
 REBUILD_TAG = "dataplatform/rebuild"
 """Run tag under which the whole table is rewritten, rows and schema, in one commit."""
+TURN = "turn"
+"""The resource that a run which nobody started by hand waits for, and that ends it when it is not needed any more."""
 PARTITIONING_TAG = "partitioning"
 """Asset tag with the table's grain, day, month or none: what one `--partition` can select together."""
 DATA_VERSION_TAG, CODE_VERSION_TAG = "dagster/data_version", "dagster/code_version"
@@ -64,16 +66,16 @@ def build_assets(project: "Project", on_outcome: OnOutcome = ignore_outcome) -> 
 
 
 def _partitions(project: "Project", grain: Grain) -> dg.PartitionsDefinition[str] | None:
-    """Days and months of the platform. They stop at the end date when one is set, and follow today when none is."""
-    settings = project.settings
+    """Days and months of the platform: up to today (hence the offset), and to the end date when one is set."""
+    settings, end = project.settings, project.settings.end_date
     if grain is Grain.NONE:
         return None
-    zone, ends = settings.business_zone, settings.end_date is not None
+    zone, first = settings.business_zone, settings.start_date.isoformat()
     if grain is Grain.DAY:
-        end = _day_after(project.days[-1]) if ends else None
-        return dg.DailyPartitionsDefinition(project.days[0], end, timezone=zone, end_offset=0 if ends else 1)
-    end = _month_after(project.months[-1]) if ends else None
-    return dg.MonthlyPartitionsDefinition(project.months[0], end, timezone=zone, end_offset=0 if ends else 1)
+        day_after = None if end is None else _day_after(end.isoformat())
+        return dg.DailyPartitionsDefinition(first, day_after, timezone=zone, end_offset=1)
+    month_after = None if end is None else _month_after(end.isoformat())
+    return dg.MonthlyPartitionsDefinition(f"{first[:7]}-01", month_after, timezone=zone, end_offset=1)
 
 
 def _day_after(day: str) -> str:
@@ -166,6 +168,7 @@ def _asset(
         ],
         op_tags={"dataplatform/table": contract.full_name},
         io_manager_key="lake_io_manager",
+        required_resource_keys={TURN},
         backfill_policy=dg.BackfillPolicy.single_run(),
         freshness_policy=_freshness_policy(project, contract),
         retry_policy=STEP_RETRIES,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from dataplatform.assets.candidates import Candidate, goes_one_by_one
 from dataplatform.assets.dimension_changes import change_set
 from dataplatform.assets.judging import Maker, delivered_or_made, judge, stage
+from dataplatform.assets.noting import RebuildNeededError, noting
 from dataplatform.assets.tracking import StepRun, tracked
 from dataplatform.contracts.changes import classify, shape
 from dataplatform.contracts.model import Contract
@@ -108,7 +110,9 @@ def make_slices(
     outcome, run = Outcome(contract.name), StepRun(run_id, contract.layer, contract.name, partitions)
     step = _Step(project, contract, rewrite, maker or delivered_or_made(project), outcome, run)
     whole = rewrite or maker is not None or len(partitions) == 1
-    with tracked(project.lake.root, run):
+    is_planned = not rewrite and maker is None
+    noted = noting(project, contract, partitions, run_id, outcome) if is_planned else nullcontext()
+    with tracked(project.lake.root, run), noted:
         try:
             for chunk in [list(partitions)] if whole else _chunks(project, contract, partitions):
                 _make_or_split(step, chunk, splits=not whole)
@@ -248,14 +252,14 @@ def _preview(session: DuckDBSession, rows: ibis.Table, contract: Contract) -> li
 
 
 def refuse_changed_contract(target: Opened) -> None:
-    """Raises PermanentError, naming the command, when the contract changed in a way that asks for a rebuild."""
+    """Raises RebuildNeededError, naming the command, when the contract changed in a way that asks for a rebuild."""
     published = target.state.shape
     changes = (
         [] if published is None else [c.text for c in classify(published, target.table.contract) if c.kind == "rebuild"]
     )
     if changes:
         contract = target.table.contract
-        raise PermanentError(
+        raise RebuildNeededError(
             f"{contract.full_name}: its contract changed on a populated table ({'; '.join(changes)}); "
             f"run `dataplatform rebuild {contract.name} --yes`, which rewrites rows and schema in one commit"
         )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from dataplatform.automation.switches import sensor_status
+
 if TYPE_CHECKING:
     from dataplatform.project import Project
 
@@ -21,7 +23,7 @@ def build_alert_sensor(project: "Project") -> dg.SensorDefinition:
     @dg.sensor(
         name="alerts",
         minimum_interval_seconds=SECONDS,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        default_status=sensor_status(project.settings, "alerts"),
         description="Looks for what is wrong and tells who is to be told; `dataplatform alerts list` shows the same.",
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:

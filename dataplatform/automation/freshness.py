@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from dataplatform import settings
 from dataplatform.assets.definition import asset_key
+from dataplatform.automation.switches import sensor_status
 from dataplatform.planner.freshness import FRESHNESS_CHECK, Freshness, FreshnessState, freshness
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def build_freshness_checks(project: "Project") -> list[dg.AssetChecksDefinition]
     )
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
         wanted = {key.asset_key for key in context.selected_asset_check_keys}
-        for name, found in freshness(project.current(), settings.utc_now()).items():
+        for name, found in freshness(project.current(), project.settings.now()).items():
             if keys[name] in wanted:
                 yield dg.AssetCheckResult(asset_key=keys[name], **_evaluation(found))
 
@@ -50,11 +50,11 @@ def build_freshness_sensors(project: "Project") -> list[dg.SensorDefinition]:
     @dg.sensor(
         name="watch_freshness",
         minimum_interval_seconds=_INTERVAL_SECONDS,
-        default_status=dg.DefaultSensorStatus.RUNNING,
+        default_status=sensor_status(project.settings, "watch_freshness"),
         description="Judges every table's freshness by the clock, and reports the check where its answer has changed.",
     )
     def watch_freshness(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        found = freshness(project.current(), settings.utc_now())
+        found = freshness(project.current(), project.settings.now())
         said = _said(context.instance, [dg.AssetCheckKey(keys[name], FRESHNESS_CHECK) for name in found])
         news = [
             dg.AssetCheckEvaluation(asset_key=keys[name], check_name=FRESHNESS_CHECK, **_evaluation(state))

@@ -16,6 +16,7 @@ def application() -> typer.Typer:
     from dataplatform.cli import (  # noqa: F401 - importing registers them
         alerts,
         backing_up,
+        feeding,
         holding,
         quarantine,
         reading,

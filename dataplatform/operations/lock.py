@@ -17,6 +17,8 @@ from dataplatform.errors import PermanentError, TransientError
 
 FILE = "run.lock"
 _PAUSE = 0.1
+_GLANCE = 0.3
+"""How long even those who do not wait try: `holder` takes the lock for a moment to see whether it is free."""
 
 
 class LockedError(TransientError):
@@ -50,8 +52,21 @@ def run_lock(
         yield
 
 
+def holder(data_dir: Path) -> str | None:
+    """Who holds the data folder now, in words; None when nobody does."""
+    path = data_dir / FILE
+    try:
+        with path.open("r", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except BlockingIOError:
+        return _named(path)
+    return None
+
+
 def _acquire(file: IO[str], path: Path, wait: float, pause: Callable[[float], None]) -> None:
-    deadline = time.monotonic() + wait
+    deadline = time.monotonic() + max(wait, _GLANCE)
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -64,7 +79,10 @@ def _acquire(file: IO[str], path: Path, wait: float, pause: Callable[[float], No
 
 
 def _who(path: Path, wait: float) -> str:
-    pid = path.read_text(encoding="utf-8").strip()
-    holder = f"process {pid}" if pid else "another process"
     waited = f", even after {wait:g} s" if wait else "; wait for it with --wait SECONDS"
-    return f"{holder} is at work in {path.parent}{waited}"
+    return f"{_named(path)} is at work in {path.parent}{waited}"
+
+
+def _named(path: Path) -> str:
+    pid = path.read_text(encoding="utf-8").strip()
+    return f"process {pid}" if pid else "another process"

@@ -39,6 +39,8 @@ def checked_range(project: Project, first: str | None, last: str | None) -> tupl
     Raises PartitionError for what is no day, a range that ends before it starts, and one without business days.
     """
     days = project.days
+    if not days:
+        raise PartitionError(f"there is no business day yet: the first is {project.settings.start_date}")
     first = "" if first is None else _day("--from", first, days[-1])
     last = "9999" if last is None else _day("--to", last, days[-1])
     if first > last:

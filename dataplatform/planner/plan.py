@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dataplatform.contracts.changes import classify
 from dataplatform.contracts.model import WHOLE, Contract, Grain, Input
 from dataplatform.errors import SourceDownError, SourceRefusedError, TransientError
+from dataplatform.lake.attempts import Attempt, read_attempts
 from dataplatform.lake.platform_tables import PlatformTables
 from dataplatform.planner.lookups import hit_partitions
+from dataplatform.planner.patience import Waiting, waiting
+from dataplatform.planner.situation import Situations
 from dataplatform.planner.unrecorded import unrecorded_partitions
 from dataplatform.planner.windows import EVERYTHING, partitions_read, required, revisions_read
 from dataplatform.quality.history import BLOCKED, QUARANTINED
@@ -34,7 +38,7 @@ class StaleSlice:
     """One slice that must be made again.
 
     `after` are stale slices it reads; `certain` holds when it must be made whatever those turn out to publish (when
-    not, an equal result of theirs leaves it as it is).
+    not, an equal result of theirs leaves it as it is). `signature` is that of what is delivered for a raw slice.
     """
 
     table: str
@@ -42,6 +46,7 @@ class StaleSlice:
     reason: str
     certain: bool
     after: frozenset[SliceName] = frozenset()
+    signature: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,7 @@ class Plan:
 
     stale: dict[str, dict[str, StaleSlice]] = field(default_factory=dict)
     missing_files: dict[str, list[str]] = field(default_factory=dict)
-    """Raw partitions of open days for which nothing was delivered: a warning, and nothing is done."""
+    """Raw partitions of open days that are over and for which nothing was delivered: a warning, and nothing is done."""
     awaiting: dict[str, dict[str, str]] = field(default_factory=dict)
     """Raw table -> partition -> which marker its files wait for: nothing is done until it comes."""
     down: dict[str, str] = field(default_factory=dict)
@@ -67,12 +72,18 @@ class Plan:
     """Tables whose contract changed in a way that needs `dataplatform rebuild`; they and what reads them wait."""
     held: dict[str, HeldTable] = field(default_factory=dict)
     """Tables on hold: neither stale nor refused. What reads them goes on with their rows as they are."""
+    waiting: dict[str, dict[str, Waiting]] = field(default_factory=dict)
+    """Stale slices that were tried in vain and are left alone for now, by table; only where `patient_at` is given."""
     renewable: dict[str, dict[str, Renewal]] = field(default_factory=dict)
     """table -> partition -> inputs whose new revision was found not to concern the slice: only the record moves on."""
 
     def slices(self) -> Iterable[StaleSlice]:
         for slices in self.stale.values():
             yield from slices.values()
+
+    def slices_of(self, table: str) -> list[str]:
+        """The stale partitions of one table, in order."""
+        return list(self.stale.get(table, {}))
 
     def __len__(self) -> int:
         return sum(len(slices) for slices in self.stale.values())
@@ -85,12 +96,14 @@ def make_plan(
     first: str = "",
     last: str = "9999",
     failed: Collection[SliceName] = (),
+    patient_at: datetime | None = None,
 ) -> Plan:
     """Plans every table (or those in `select`) for partitions of [first, last]. `failed` slices are left out.
 
-    Tables that are not selected count as they are published; unpartitioned tables belong to every range.
+    Tables that are not selected count as they are published; unpartitioned tables belong to every range. At
+    `patient_at` (aware; None for everything stale) what was tried in vain waits, as `patience.py` says.
     """
-    planner = _Planner(project, frozenset(failed))
+    planner = _Planner(project, frozenset(failed), patient_at)
     for contract in project.catalog:
         if select is None or contract.name in select:
             planner.plan_table(contract, [k for k in project.keys(contract) if _within(contract, k, first, last)])
@@ -106,10 +119,13 @@ def _within(contract: Contract, key: str, first: str, last: str) -> bool:
 
 
 class _Planner:
-    def __init__(self, project: Project, failed: frozenset[SliceName]) -> None:
+    def __init__(self, project: Project, failed: frozenset[SliceName], patient_at: datetime | None) -> None:
         self.project = project
         self.failed = failed
+        self.patient_at = patient_at
         self.plan = Plan()
+        self._situations = Situations(project, self.opened)
+        self._attempts: dict[str, Mapping[str, Attempt]] = {}
         self._opened: dict[str, Opened] = {}
         self._held: dict[str, Mapping[tuple[str, str], int]] = {}
         self._unrecorded: dict[str, frozenset[str]] = {}
@@ -136,8 +152,27 @@ class _Planner:
             return
         for slice_ in made:
             # entered one by one: a table that reads its own previous partition meets its own stale slices
-            if (slice_.table, slice_.partition) not in self.failed:
+            if (slice_.table, slice_.partition) not in self.failed and not self._waits(contract, slice_):
                 self.plan.stale.setdefault(contract.name, {})[slice_.partition] = slice_
+
+    def _waits(self, contract: Contract, slice_: StaleSlice) -> bool:
+        """Whether the slice was tried in vain and is to wait; then the plan says so.
+
+        That an input of it will be made is no reason to try: should it come out different, the next plan tries.
+        """
+        if self.patient_at is None:
+            return False
+        if contract.name not in self._attempts:
+            self._attempts[contract.name] = read_attempts(self.opened(contract.name).table.folder)
+        attempt = self._attempts[contract.name].get(slice_.partition)
+        published = self.opened(contract.name).state.slices.get(slice_.partition)
+        if attempt is None or (published is not None and published.sequence > attempt.at):
+            return False
+        situation = self._situations.of(contract, slice_.partition, slice_.signature, compared=attempt.is_compared)
+        found = waiting(attempt, situation, self.patient_at)
+        if found is not None:
+            self.plan.waiting.setdefault(contract.name, {})[slice_.partition] = found
+        return found is not None
 
     # raw tables: what is offered against what is recorded as read
 
@@ -165,7 +200,8 @@ class _Planner:
             else:
                 reason = "" if entry is not None else self._reason_without_offer(contract, key, source)
             if reason:
-                yield StaleSlice(contract.name, key, reason, certain=True)
+                signature = "" if offer is None else offer.signature
+                yield StaleSlice(contract.name, key, reason, certain=True, signature=signature)
 
     def _reason_without_offer(self, contract: Contract, key: str, source: Source) -> str:
         if contract.name not in self._unrecorded:
@@ -176,7 +212,8 @@ class _Planner:
             return ""
         if source.is_closed(key):
             return "closed day, not yet recorded"
-        self.plan.missing_files.setdefault(contract.name, []).append(key)
+        if self.project.has_ended(key):
+            self.plan.missing_files.setdefault(contract.name, []).append(key)
         return ""
 
     def _offer_reason(self, contract: Contract, key: str, offer: Offer, digest: Callable[[Offer], str]) -> str:
@@ -246,7 +283,8 @@ class _Planner:
         for wanted in contract.inputs:
             read = self._reads(contract, wanted, key)
             state = self.opened(wanted.table).state
-            pending = set(self.plan.stale.get(wanted.table, {})).intersection(read)
+            stale = self.plan.stale.get(wanted.table, {})
+            pending = {partition for partition in read if partition in stale}
             available = {p for p in read if p in state.revisions} | pending
             if not required(wanted, key, read) <= available:
                 return None

@@ -8,7 +8,8 @@ corrected early usually changes all that follows, and a wave for each partition 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,10 +46,26 @@ class Wave:
 
 def next_wave(project: Project, plan: Plan) -> Wave | None:
     """The first wave of `plan`, or None when nothing can be made. After it has run, plan again."""
-    start = _start(project, plan)
-    if start is None:
-        return None
-    grain, partitions = start
+    return next(iter(next_waves(project, plan)), None)
+
+
+def next_waves(project: Project, plan: Plan, longest: int | None = None) -> list[Wave]:
+    """The waves that can be made now, in whichever order: one for each contiguous range of what comes first.
+
+    A range of more than `longest` partitions is cut: a run that dies then loses less, and starts sooner.
+    """
+    grain, stretches = _start(project, plan)
+    cut = [
+        stretch[n : n + size]
+        for stretch in stretches
+        for size in [longest or len(stretch)]
+        for n in range(0, len(stretch), size)
+    ]
+    return [Wave(_tables(project, plan, grain, partitions), grain, partitions) for partitions in cut]
+
+
+def _tables(project: Project, plan: Plan, grain: Grain, partitions: tuple[str, ...]) -> tuple[str, ...]:
+    """The tables that can be made for these partitions in one run, in order."""
     taken: set[SliceName] = set()
     tables: list[str] = []
     for table, slices in plan.stale.items():
@@ -57,44 +74,47 @@ def next_wave(project: Project, plan: Plan) -> Wave | None:
             continue
         wanted = partitions if contract.is_partitioned else (WHOLE,)
         group = [slices[p] for p in wanted if p in slices]
-        if len(group) == len(wanted) and all(_may_join(s, table, wanted, taken) for s in group):
+        own = frozenset((table, partition) for partition in wanted)
+        if len(group) == len(wanted) and all(_may_join(s, table, own, taken) for s in group):
             tables.append(table)
-            taken |= {(table, s.partition) for s in group}
-    return Wave(tuple(tables), grain, partitions)
+            taken |= own
+    return tuple(tables)
 
 
-def _may_join(slice_: StaleSlice, table: str, partitions: Sequence[str], taken: set[SliceName]) -> bool:
+def _may_join(slice_: StaleSlice, table: str, wave: AbstractSet[SliceName], taken: AbstractSet[SliceName]) -> bool:
     own = {name for name in slice_.after if name[0] == table}
     others = slice_.after - own
-    in_order = own <= {(table, partition) for partition in partitions}  # earlier ones of itself, made before it
-    return in_order and others <= taken and (slice_.certain or not others)
+    # earlier slices of its own table are made before it
+    return own <= wave and others <= taken and (slice_.certain or not others)
 
 
-def _start(project: Project, plan: Plan) -> tuple[Grain, tuple[str, ...]] | None:
-    """Grain and first contiguous range of the first table that has slices waiting for nothing.
+def _start(project: Project, plan: Plan) -> tuple[Grain, list[tuple[str, ...]]]:
+    """Grain and contiguous ranges of the first table that has slices waiting for nothing.
 
     Partitioned tables go first: the unpartitioned ones that they need join their wave.
     """
-    found: tuple[Grain, tuple[str, ...]] | None = None
+    unpartitioned = False
     for table, slices in plan.stale.items():
         contract = project.catalog.get(table)
-        ready: set[str] = set()
-        for partition, slice_ in slices.items():  # in order: a slice may wait for earlier ones of its own table
-            if slice_.after <= {(table, p) for p in ready}:
-                ready.add(partition)
-        if not ready:
-            continue
-        if contract.is_partitioned:
-            return contract.grain, _first_run(project.keys(contract), ready)
-        found = found or (Grain.NONE, (WHOLE,))
-    return found
+        ready: set[SliceName] = set()
+        for slice_ in slices.values():  # in order: a slice may wait for earlier ones of its own table
+            if slice_.after <= ready:
+                ready.add((table, slice_.partition))
+        if ready and contract.is_partitioned:
+            return contract.grain, _stretches(project.keys(contract), {partition for _, partition in ready})
+        unpartitioned = unpartitioned or bool(ready)
+    return Grain.NONE, [(WHOLE,)] if unpartitioned else []
 
 
-def _first_run(keys: Sequence[str], ready: set[str]) -> tuple[str, ...]:
-    run: list[str] = []
+def _stretches(keys: Sequence[str], ready: Collection[str]) -> list[tuple[str, ...]]:
+    """The ranges of neighbours among `keys` that are all ready."""
+    found: list[list[str]] = []
+    before = False
     for key in keys:
-        if key in ready:
-            run.append(key)
-        elif run:
-            break
-    return tuple(run)
+        is_ready = key in ready
+        if is_ready and before:
+            found[-1].append(key)
+        elif is_ready:
+            found.append([key])
+        before = is_ready
+    return [tuple(stretch) for stretch in found]

@@ -17,6 +17,7 @@ def test_without_anything_given_every_setting_has_its_default() -> None:
     assert settings.data_dir == CHECKOUT / "data"
     assert settings.landing == CHECKOUT / "data" / "landing"
     assert (settings.start_date, settings.end_date) == (date(2010, 12, 1), date(2011, 12, 9))
+    assert (settings.daily_close, settings.switched_off, settings.clock) == ("06:00", frozenset(), None)
     assert {settings.origin(name) for name in Settings.model_fields} == {"default"}
 
 
@@ -57,8 +58,23 @@ def test_an_empty_end_date_means_today(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.last_date(date(2015, 3, 29)) == date(2015, 3, 29)
 
 
-def test_a_given_end_date_is_the_last_day_whatever_today_is() -> None:
+def test_an_end_date_that_has_come_is_the_last_day_whatever_today_is() -> None:
     assert Settings.load().last_date(date(2015, 3, 29)) == date(2011, 12, 9)
+
+
+def test_an_end_date_that_has_not_come_leaves_today_the_last_day() -> None:
+    assert Settings.load().last_date(date(2011, 3, 27)) == date(2011, 3, 27)
+
+
+def test_sensors_and_schedules_that_start_off_are_named_with_commas() -> None:
+    settings = Settings.load(automation_off="monthly_close, keep_current,")
+    assert settings.switched_off == {"monthly_close", "keep_current"}
+
+
+@pytest.mark.parametrize("time", ["6", "24:00", "6:00", "06:60", "06:00:00", "noon"])
+def test_a_daily_close_is_a_time_of_the_day(time: str) -> None:
+    with pytest.raises(SettingsError, match=r"DAILY_CLOSE=.*: not a time of the day; write one such as 06:00"):
+        Settings.load(daily_close=time)
 
 
 @pytest.mark.parametrize(

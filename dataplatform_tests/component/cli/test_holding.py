@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import dagster as dg
 import pytest
 
-from dataplatform.automation.schedules import _next_request
+from dataplatform.automation.requests import Requests
 from dataplatform.operations.instance import open_instance
 from dataplatform.planner.plan import make_plan
 from dataplatform.project import Project
@@ -88,10 +88,10 @@ def test_a_run_that_dagster_starts_does_not_make_a_held_table_either(held: Proje
     assert shop.rows(held, "orders") == before
 
 
-def test_schedules_do_not_ask_for_a_held_table(held: Project) -> None:
+def test_the_sensor_does_not_ask_for_a_held_table(held: Project) -> None:
     said(held, "run")
     with open_instance(held.settings) as instance:
-        assert _next_request(held, instance) is None
+        assert Requests(held).look(instance).requests == []
 
 
 def test_the_ui_shows_a_hold_and_its_end_in_the_history_of_the_table(held: Project) -> None:

@@ -16,23 +16,38 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from dataplatform.cli.app import INTERRUPTED
 from dataplatform.operations.serve import HOST
-from dataplatform.settings import CHECKOUT
+from dataplatform.project import Project
+from dataplatform.settings import CHECKOUT, Settings
 from dataplatform_tests.command import options
-from dataplatform_tests.service.dagster.ledger_week import SECONDS, LedgerWeek
+from dataplatform_tests.service.dagster.ledger_week import SECONDS
 
 HURRIED = Path(__file__).with_name("hurried")
+AUTOMATION = "keep_current,daily_close,monthly_close,daily_checks"
+"""What starts or closes things by itself."""
 Found = TypeVar("Found")
+
+
+class Kept(Protocol):
+    """A folder in which the command is started, and the settings it is started with."""
+
+    @property
+    def folder(self) -> Path: ...
+
+    @property
+    def settings(self) -> Settings: ...
+
+    def project(self) -> Project: ...
 
 
 @dataclass(frozen=True)
 class Served:
     """A running UI; `greeting` is all that stood in the terminal once it answered."""
 
-    week: LedgerWeek
+    week: Kept
     port: int
     greeting: str = ""
 
@@ -57,9 +72,26 @@ def until(what: str, look: Callable[[], Found | None]) -> Found:
     return found
 
 
+def hurried(off: str) -> dict[str, str]:
+    """The environment of a daemon in a hurry, without the automation that is named."""
+    path = os.pathsep.join([str(HURRIED), str(CHECKOUT)])
+    return {**os.environ, "PYTHONPATH": path, "DATAPLATFORM_AUTOMATION_OFF": off}
+
+
 @contextmanager
-def serving(week: LedgerWeek) -> Iterator[Served]:
-    """`dataplatform up` from start to Ctrl-C, with a daemon in a hurry."""
+def serving(week: Kept, off: str = AUTOMATION) -> Iterator[Served]:
+    """`dataplatform up` from start to Ctrl-C, with a daemon in a hurry, and without the automation named in `off`."""
+    with started(week, off) as (served, process):
+        try:
+            yield served
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(SECONDS) == INTERRUPTED
+
+
+@contextmanager
+def started(week: Kept, off: str) -> Iterator[tuple[Served, subprocess.Popen[bytes]]]:
+    """The same, and its process, which whoever asks for it ends."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port = int(probe.getsockname()[1])
@@ -70,17 +102,17 @@ def serving(week: LedgerWeek) -> Iterator[Served]:
         subprocess.Popen(
             [*command, "up", "--port", str(port)],
             cwd=week.folder,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(HURRIED), str(CHECKOUT)])},
+            env=hurried(off),
             stdout=output,
             stderr=subprocess.STDOUT,
         ) as process,
     ):
         try:
             until("the UI", lambda: _answers(served, process, said))
-            yield replace(served, greeting=said.read_text(encoding="utf-8"))
+            yield replace(served, greeting=said.read_text(encoding="utf-8")), process
         finally:
-            process.send_signal(signal.SIGINT)
-            assert process.wait(SECONDS) == INTERRUPTED
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
 
 
 def _answers(served: Served, process: subprocess.Popen[bytes], said: Path) -> bool | None:

@@ -1,4 +1,4 @@
-"""Runs that the UI and the schedule launch, each in a process of its own, on the same graph and instance."""
+"""Runs that the UI and the sensor launch, each in a process of its own, on the same graph and instance."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ BACKFILL = """mutation ($backfill: LaunchBackfillParams!) { launchPartitionBackf
     __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }"""
 PROGRESS = """query ($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill {
     status error { message } runs(limit: 9) { status tags { key value } } } } }"""
-SCHEDULE = {
-    "repositoryLocationName": "dataplatform", "repositoryName": "__repository__", "scheduleName": "keep_current"
+SENSOR = {
+    "repositoryLocationName": "dataplatform", "repositoryName": "__repository__", "sensorName": "keep_current"
 }  # fmt: skip
-START = """mutation ($schedule: ScheduleSelector!) { startSchedule(scheduleSelector: $schedule) {
-    __typename ... on ScheduleStateResult { scheduleState { id } } } }"""
-STOP = """mutation ($id: String!) { stopRunningSchedule(id: $id) { __typename } }"""
-TICKS = """query ($schedule: ScheduleSelector!) { scheduleOrError(scheduleSelector: $schedule) { ... on Schedule {
-    scheduleState { ticks(limit: 50) {
+START = """mutation ($sensor: SensorSelector!) { startSensor(sensorSelector: $sensor) {
+    __typename ... on Sensor { sensorState { id } } } }"""
+STOP = """mutation ($id: String!) { stopSensor(id: $id) { __typename } }"""
+TICKS = """query ($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor) { ... on Sensor {
+    sensorState { ticks(limit: 50) {
         status skipReason error { message } runs { status assetSelection { path } tags { key value } } } } } } }"""
 
 
@@ -67,13 +67,13 @@ def test_a_backfill_over_a_range_is_one_run_and_leaves_nothing_stale(served: Ser
     assert left_to_do(project) == ["sales_report"], "the same rows once more: only the verdicts on them are newer"
 
 
-def test_the_schedule_requests_what_is_stale_until_nothing_is(served: Served) -> None:
+def test_the_sensor_requests_what_is_stale_until_nothing_is(served: Served) -> None:
     project = served.week.project()
     lose(project, "monthly_product_sales")
-    state = served.ask(START, schedule=SCHEDULE)["startSchedule"]["scheduleState"]["id"]
+    state = served.ask(START, sensor=SENSOR)["startSensor"]["sensorState"]["id"]
 
     def idle() -> list[dict[str, Any]] | None:
-        ticks: list[dict[str, Any]] = served.ask(TICKS, schedule=SCHEDULE)["scheduleOrError"]["scheduleState"]["ticks"]
+        ticks: list[dict[str, Any]] = served.ask(TICKS, sensor=SENSOR)["sensorOrError"]["sensorState"]["ticks"]
         assert not [tick["error"] for tick in ticks if tick["error"]]
         return ticks if ticks and ticks[0]["skipReason"] == "nothing is stale" else None
 
@@ -83,7 +83,7 @@ def test_the_schedule_requests_what_is_stale_until_nothing_is(served: Served) ->
         served.ask(STOP, id=state)
     monthly, serving = (run for tick in reversed(ticks) for run in tick["runs"])
     assert [monthly["status"], serving["status"]] == ["SUCCESS", "SUCCESS"]
-    assert tags_of(monthly)["dagster/schedule_name"] == "keep_current"
+    assert tags_of(monthly)["dagster/sensor_name"] == "keep_current"
     assert tags_of(monthly)["dagster/asset_partition_range_start"] == MONTH
     assert {key["path"][-1] for key in serving["assetSelection"]} == {"warehouse", "sales_report"}
     all_is_well(project)
