@@ -17,6 +17,9 @@ STARTED = time.process_time()
 
 def main(action: str, day: str) -> None:
     """Runs once and prints what each part took."""
+    from dataplatform.cli import spare_collections
+
+    spare_collections()  # as the command does
     from dataplatform.assets import slices
     from dataplatform.build import build_definitions
     from dataplatform.operations.instance import open_instance

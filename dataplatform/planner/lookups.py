@@ -87,18 +87,24 @@ def _members(changes: Sequence[ChangeSet], unknown: str | None, uses: set[str]) 
 
 def _holding(project: Project, reader: Opened, column: str, members: Sequence[Member]) -> frozenset[str]:
     """Partitions of `reader` with a row whose `column` is one of the members, on a day of its interval."""
+    import ibis
     import pyarrow as pa
+
+    from dataplatform.quality.scope import fetch
 
     partition = reader.table.contract.partition_column
     with project.session() as session:
         rows = session.open(reader, None, [column, *([partition] if partition else [])])
         names = ("member", "starts", "ends")
         changed = session.from_arrow(pa.table({n: [m[i] for m in members] for i, n in enumerate(names)}))
-        matches = rows[column].cast("string") == changed.member
+        # the few members take the column's type: a text of each of a million rows would cost more than all the rest
+        matches = rows[column] == changed.member.try_cast(rows[column].type())
         if partition is None:
-            return frozenset({WHOLE} if rows.semi_join(changed, [matches]).count().to_pyarrow().as_py() else ())
-        day = rows[partition].cast("string")
-        in_time = [day >= changed.starts, day < changed.ends] if reader.table.contract.grain is Grain.DAY else []
-        held = rows.semi_join(changed, [matches, *in_time])
-        found = held.select(partition=held[partition].cast("string")).distinct().to_pyarrow()
-    return frozenset(found["partition"].to_pylist())
+            held = rows.semi_join(changed, [matches]).select(partition=ibis.literal(WHOLE)).limit(1)
+        else:
+            day = rows[partition]
+            starts, ends = changed.starts.cast("date"), changed.ends.cast("date")
+            in_time = [day >= starts, day < ends] if reader.table.contract.grain is Grain.DAY else []
+            hit = rows.semi_join(changed, [matches, *in_time])
+            held = hit.select(partition=hit[partition].cast("string")).distinct()
+        return frozenset(name for (name,) in fetch(held))
