@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from dataplatform.automation.runs import runs_at_work
+from dataplatform.automation.runs import QUIET, runs_at_work
 from dataplatform.automation.switches import schedule_status
 from dataplatform.errors import TransientError
 from dataplatform.operations.daily_checks import JOB as DAILY_CHECKS
@@ -138,7 +138,7 @@ def _closing(
         period = period_before(scheduled.astimezone(ZoneInfo(zone)).date())
         if period.last > project.current().days[-1] and not _anything(project.current()):
             return dg.SkipReason(f"the last business day is {project.current().days[-1]}, and everything is up to date")
-        config = {"ops": {"close" if job == CLOSE_DAY else "close_whole": {"config": period.model_dump()}}}
+        config = {**QUIET, "ops": {"close" if job == CLOSE_DAY else "close_whole": {"config": period.model_dump()}}}
         return dg.RunRequest(
             run_key=f"{name}:{period.last}", run_config=config, tags={"dataplatform/closes": period.last}
         )
@@ -159,6 +159,8 @@ def _checking(project: "Project", cron: str) -> dg.ScheduleDefinition:
     )  # fmt: skip
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         running = runs_at_work(context.instance, job_name=DAILY_CHECKS)
-        return dg.SkipReason(f"run {running[0].run_id} is still at work") if running else dg.RunRequest()
+        return (
+            dg.SkipReason(f"run {running[0].run_id} is still at work") if running else dg.RunRequest(run_config=QUIET)
+        )
 
     return tick
