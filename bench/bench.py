@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from automation import automation_rows
 from scale import scale_landing
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -112,6 +113,8 @@ def main() -> None:
     for factor in options.factors:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             lines += run_factor(factor, Path(folder), options.memory)
+            if factor == 1:
+                lines += automation_rows(Path(folder) / "landing", Path(folder), LAST)
     target = ROOT / "bench" / "results"
     target.mkdir(exist_ok=True)
     (target / "results.md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -20,6 +20,7 @@ import dagster as dg
 from dataplatform.assets.definition import asset_key
 from dataplatform.automation.runs import (
     PULSE,
+    QUIET,
     REQUESTED,
     WAVE,
     canceled_by_hand,
@@ -144,7 +145,9 @@ class Requests:
             tags = {REQUESTED: "true", WAVE: planned.serving}
             again = _not_before(instance, planned.serving)
             if again is None or now >= again:
-                request = dg.RunRequest("serving", asset_selection=[WAREHOUSE_KEY, REPORT_KEY], tags=tags)
+                request = dg.RunRequest(
+                    "serving", run_config=QUIET, asset_selection=[WAREHOUSE_KEY, REPORT_KEY], tags=tags
+                )
                 return Asked([_numbered(instance, request)])
             waiting = [*waiting, f"warehouse and report until {_at(again)}"]
         return Asked(reason=_nothing(planned.plan, waiting))
@@ -166,7 +169,7 @@ def _request(project: Project, planned: Planned, wave: Wave) -> dg.RunRequest:
     ranged = {} if wave.grain is Grain.NONE else {RANGE_START: wave.first, RANGE_END: wave.last}
     tags = {REQUESTED: "true", WAVE: _fingerprint(project, planned.plan, wave), PULSE: planned.pulse, **ranged}
     keys = [asset_key(project.catalog.get(table)) for table in wave.tables]
-    return dg.RunRequest(wave.title or "whole", asset_selection=keys, tags=tags)
+    return dg.RunRequest(wave.title or "whole", run_config=QUIET, asset_selection=keys, tags=tags)
 
 
 def _numbered(instance: dg.DagsterInstance, request: dg.RunRequest) -> dg.RunRequest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -22,6 +22,8 @@ REQUESTED, WAVE, PULSE = "dataplatform/scheduled", "dataplatform/wave", "datapla
 """Tags of what the platform itself requests: that it did, the hash of what was asked for, and of what it then saw."""
 CLOSES = frozenset({"close_day", "close_month"})
 """Jobs that make everything of a period, under the run lock."""
+QUIET: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+"""Run config: the events of a run are in the UI; the terminal of `dataplatform up` shows errors."""
 PEACE = timedelta(hours=1)
 """How long what a person canceled is left alone."""
 AT_WORK = [

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from dataplatform.automation.maintenance import MAINTENANCE
-from dataplatform.automation.runs import runs_at_work
+from dataplatform.automation.runs import QUIET, runs_at_work
 from dataplatform.automation.switches import schedule_status
 from dataplatform.errors import TransientError
 from dataplatform.operations.daily_checks import JOB as DAILY_CHECKS
@@ -148,7 +148,7 @@ def _closing(
         period = period_before(scheduled.astimezone(ZoneInfo(zone)).date())
         if period.last > project.current().days[-1] and not _anything(project.current()):
             return dg.SkipReason(f"the last business day is {project.current().days[-1]}, and everything is up to date")
-        config = {"ops": {"close" if job == CLOSE_DAY else "close_whole": {"config": period.model_dump()}}}
+        config = {**QUIET, "ops": {"close" if job == CLOSE_DAY else "close_whole": {"config": period.model_dump()}}}
         return dg.RunRequest(
             run_key=f"{name}:{period.last}", run_config=config, tags={"dataplatform/closes": period.last}
         )
@@ -170,6 +170,8 @@ def _daily(project: "Project", job: str, cron: str, description: str) -> dg.Sche
     )  # fmt: skip
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         running = runs_at_work(context.instance, job_name=job)
-        return dg.SkipReason(f"run {running[0].run_id} is still at work") if running else dg.RunRequest()
+        if running:
+            return dg.SkipReason(f"run {running[0].run_id} is still at work")
+        return dg.RunRequest(run_config=QUIET)
 
     return tick
