@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from dataplatform.assets.source_schemas import Look, drift_result, drifts, look, recorded
 from dataplatform.contracts.functions import SLICE_DAY
 from dataplatform.contracts.model import Contract, Input, Rule, RuleKind, Severity
 from dataplatform.contracts.schema import arrow_schema
@@ -15,6 +16,7 @@ from dataplatform.engines.duckdb import names_must_equal
 from dataplatform.engines.frames import from_frame, to_frame
 from dataplatform.engines.session import ROW_ERRORS
 from dataplatform.errors import PermanentError, ShapeError, UnfitValueError
+from dataplatform.lake.platform_tables import PlatformTables
 from dataplatform.planner.windows import partitions_read, required, revisions_read
 from dataplatform.quality.results import RuleResult
 
@@ -63,6 +65,8 @@ class Candidate:
     unread: Mapping[str, str] = field(default_factory=dict)
     left: Mapping[str, str] = field(default_factory=dict)
     results: Sequence[RuleResult] = ()
+    looks: Sequence[Look] = ()
+    """Deliveries that were read and look different from what is recorded of them."""
 
 
 def from_function(project: Project, session: DuckDBSession, contract: Contract, partitions: Sequence[str]) -> Candidate:
@@ -234,14 +238,17 @@ def from_source(
     left: dict[str, str] = {}
     sources: dict[str, Mapping[str, str]] = {}
     results: list[RuleResult] = []
+    looks: list[Look] = []
     delivered = 0
     for delivery in source.deliveries(partitions):
         partition = delivery.partition
         if delivery.status == "unread":
             unread[partition] = delivery.reason
             continue
-        delivered += _records(delivery)
         results += _delivery_results(delivery)
+        found_look = look(delivery)
+        delivered += found_look.records
+        looks += [found_look] if delivery.status == "accepted" else []
         kept = target.state.slices.get(partition)
         is_nothing = delivery.table is None or not delivery.table.num_rows
         found = _rows(session, target, partition) if is_nothing and kept is None else None
@@ -258,17 +265,28 @@ def from_source(
             )
         else:
             tables.append(_with_rejected(delivery, delivery.table, contract))
-            sources[partition] = {"fingerprint": delivery.fingerprint, "signature": delivery.signature}
+            sources[partition] = {
+                "fingerprint": delivery.fingerprint,
+                "signature": delivery.signature,
+                "records": str(found_look.records),
+            }
     rows = session.from_arrow(pa.concat_tables(tables, promote_options="permissive")) if tables else None
+    fresh, told = _as_before(project, contract, looks)
     return Candidate(
         rows, tuple(sources), sources=sources, rows_in=delivered, refused=refused, unread=unread, left=left,
-        results=results,
+        results=[*results, *told], looks=fresh,
     )  # fmt: skip
 
 
-def _records(delivery: Delivery) -> int:
-    """Records that were delivered, whatever becomes of them."""
-    return sum(part.num_rows for part in (delivery.table, delivery.rejected) if part is not None)
+def _as_before(project: Project, contract: Contract, looks: Sequence[Look]) -> tuple[list[Look], list[RuleResult]]:
+    """The deliveries that were not recorded yet, and the verdicts on what changed at the source."""
+    looks = [each for each in looks if each.columns]
+    if not looks:
+        return [], []
+    before = recorded(PlatformTables(project.lake.root), contract, [each.partition for each in looks])
+    found = drifts(looks, before)
+    fresh = [each for each in looks if before.fingerprints.get(each.partition) != each.fingerprint]
+    return fresh, [drift_result(each.partition, found[each.partition], each.records) for each in looks]
 
 
 def _rows(session: DuckDBSession, target: Opened, partition: str) -> pa.Table:

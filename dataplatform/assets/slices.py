@@ -18,9 +18,11 @@ from dataplatform.assets.candidates import Candidate, goes_one_by_one
 from dataplatform.assets.dimension_changes import change_set
 from dataplatform.assets.judging import Maker, delivered_or_made, judge, stage
 from dataplatform.assets.noting import RebuildNeededError, noting
+from dataplatform.assets.source_schemas import TABLE as SOURCE_SCHEMAS
+from dataplatform.assets.source_schemas import looks_to_arrow
 from dataplatform.assets.tracking import StepRun, tracked
 from dataplatform.contracts.changes import classify, shape
-from dataplatform.contracts.model import Contract
+from dataplatform.contracts.model import Contract, Severity
 from dataplatform.errors import (
     OvertakenError,
     PermanentError,
@@ -28,7 +30,7 @@ from dataplatform.errors import (
     TransientError,
     UnfitValueError,
 )
-from dataplatform.lake.platform_tables import PlatformTables
+from dataplatform.lake.platform_tables import OPERATIONS, PlatformTables
 from dataplatform.lake.records import ChangeSet, Record, Slice, write_record
 from dataplatform.quality.audit import Audit
 from dataplatform.quality.history import quarantine_to_arrow, results_to_arrow
@@ -223,6 +225,8 @@ def _make_chunk(step: _Step, partitions: Sequence[str]) -> None:
             # record: a crash in between makes the slices, and their verdicts, again
             told = results_to_arrow(results, contract=contract, run_id=step.run_id, evaluated_at=now)
             platform.append_results(told)
+            looks = looks_to_arrow(candidate.looks, contract, run_id=step.run_id, seen_at=now)
+            platform.note(OPERATIONS, SOURCE_SCHEMAS, looks)
             if judged is not None and published.revisions:
                 _record(step, target, candidate, judged, published, now)
                 outcome.preview = _preview(session, judged.good, contract)
@@ -346,9 +350,12 @@ def _outcomes(candidate: Candidate, judged: Audit | None, published: _Published)
         outcomes[partition] = SliceOutcome(partition, "unread", problems=(reason,))
     for partition, reason in candidate.left.items():
         outcomes[partition] = SliceOutcome(partition, "left", warnings=(reason,))
-    warned = {r.partition: r.found for r in candidate.results if not r.passed and r.rule.name == "delivery:as_agreed"}
+    warned: dict[str, list[str]] = {}
+    for result in candidate.results:
+        if not result.passed and result.rule.severity is Severity.WARNING:
+            warned.setdefault(result.partition, []).append(result.found)
     for partition, verdict in judged.verdicts.items() if judged else ():
-        warnings = (*verdict.warnings, *([warned[partition]] if partition in warned else []))
+        warnings = (*verdict.warnings, *warned.get(partition, ()))
         rows, revision = published.revisions.get(partition, (0, ""))
         status: Status = "failed"
         if partition in published.revisions:

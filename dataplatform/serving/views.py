@@ -63,10 +63,14 @@ class LakeViews:
 
 def _known() -> dict[str, Callable[[], pa.Schema]]:
     """The platform tables that are there before anything was written to them, with their columns."""
-    from dataplatform.assets import tracking
+    from dataplatform.assets import source_schemas, tracking
     from dataplatform.quality.history import results_schema
 
-    return {f"{QUALITY}.{RESULTS}": results_schema, tracking.FULL_NAME: tracking.schema}
+    return {
+        f"{QUALITY}.{RESULTS}": results_schema,
+        tracking.FULL_NAME: tracking.schema,
+        source_schemas.FULL_NAME: source_schemas.schema,
+    }
 
 
 def _create_platform_view(connection: duckdb.DuckDBPyConnection, name: str, folder: Path) -> None:

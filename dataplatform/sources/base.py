@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from dataplatform.contracts.model import Contract
 from dataplatform.errors import ContractError, PermanentError
+from dataplatform.sources.profile import ColumnProfile
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,7 +91,7 @@ class Delivery:
     without a file. `rejected` holds the records that could not be split into columns: file_name, line_number (their
     position among the delivered records, which the accepted rows leave free), record_text, reason. `reason` and
     `warnings` read `code: text`. `signature` was taken before the first byte was read, so that a file that changes
-    meanwhile is found to have changed.
+    meanwhile is found to have changed. `columns` are those of the header, in order, with what their cells look like.
     """
 
     partition: str
@@ -102,6 +103,7 @@ class Delivery:
     files: tuple[str, ...] = ()
     table: pa.Table | None = None
     rejected: pa.Table | None = None
+    columns: tuple[ColumnProfile, ...] = ()
 
 
 class Source(Protocol):

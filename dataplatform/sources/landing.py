@@ -21,6 +21,7 @@ from dataplatform.sources.csv_files import Records, names_shown, parse
 from dataplatform.sources.decoding import decode, decompress
 from dataplatform.sources.files import Files, Found
 from dataplatform.sources.landing_spec import EXTRA_COLUMNS, FILE_NAME, LINE_NUMBER, landing_spec
+from dataplatform.sources.profile import profile
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -164,6 +165,7 @@ class LandingSource:
             warnings=(*warnings, *marks, *self._notices(partition, name, records)),
             table=self._table(partition, name, records),
             rejected=_with_file_name(records.rejected, name),
+            columns=profile(records.cells),
         )
 
     def _nothing(self, partition: str) -> Delivery:

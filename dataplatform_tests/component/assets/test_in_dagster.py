@@ -172,7 +172,7 @@ def test_a_refused_file_fails_its_day_and_names_the_reason(shop: Project, instan
     delivery = checks(result, "raw_shop_orders")["delivery"]
     assert (delivery.passed, delivery.severity) == (False, dg.AssetCheckSeverity.ERROR)
     reason = f"{D2} delivery:readable: expected a readable file, found empty_file"
-    assert str(delivery.description).startswith(f"1 of 2 rules not kept: delivery:readable. {reason}")
+    assert str(delivery.description).startswith(f"1 of 3 rules not kept: delivery:readable. {reason}")
     line, _ = failure(result, "raw_shop_orders").splitlines()
     assert line.startswith(f"raw.raw_shop_orders {D2}: ")
     assert "empty" in line
