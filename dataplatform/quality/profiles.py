@@ -1,0 +1,133 @@
+"""Profiles: what is measured of each partition's rows for the anomaly rules, and kept for the partitions after it.
+
+One pass over the rows, and one more per column of which each value is counted. Nothing is judged or stored here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dataplatform.contracts.anomaly_rules import DISTINCT, MEAN, NULLS, QUANTILES, VALUES
+from dataplatform.contracts.model import Contract, Rule, RuleKind
+from dataplatform.quality.scope import Scope, fetch
+
+if TYPE_CHECKING:
+    import ibis
+    import pyarrow as pa
+
+ROWS = "rows"
+SHARES = {0.25: "p25", 0.5: "p50", 0.75: "p75"}
+MOST_VALUES = 100
+"""Of a column with more values, the most frequent ones of a partition are kept."""
+
+
+class Series(NamedTuple):
+    """One thing that is measured of each partition: of a column (\"\" for the table), and perhaps of one of its values."""
+
+    column: str
+    statistic: str
+    value: str = ""
+
+
+Profile = Mapping[Series, float]
+"""What was measured of one partition; what cannot be measured, such as the mean of nothing, is not in it."""
+Profiles = Mapping[str, Profile]
+"""Partition -> profile. Partitions without rows have none."""
+
+
+def measure_profiles(scope: Scope, published: ibis.Table) -> dict[str, dict[Series, float]]:
+    """The profile of every partition that has rows, as far as the contract's anomaly rules need it."""
+    rules = scope.contract.rules_of(RuleKind.ANOMALIES)
+    if not rules:
+        return {}
+    measures: dict[str, Any] = {ROWS: published.count()}
+    for rule in rules:
+        measures |= {f"{rule.name}#{n}": each for n, each in enumerate(_measured(published, rule))}
+    found: dict[str, dict[Series, float]] = {}
+    for partition, values in scope.measure(published, measures).items():
+        rows = values[ROWS]
+        if rows:
+            found[partition] = {Series("", ROWS): float(rows)}
+            for rule in rules:
+                told = [values[f"{rule.name}#{n}"] for n in range(len(_measured(published, rule)))]
+                found[partition] |= _series(rule, rows, told)
+    for rule in rules:
+        if rule.test == VALUES:
+            _count_values(scope, published, rule.columns[0], found)
+    return found
+
+
+def _measured(table: ibis.Table, rule: Rule) -> list[Any]:
+    if not rule.columns or rule.test == VALUES:
+        return []
+    column: Any = table[rule.columns[0]]
+    if rule.test == NULLS:
+        return [column.count()]
+    if rule.test == DISTINCT:
+        return [column.count(), column.approx_nunique()]
+    number = column.cast("float64")
+    return [number.mean()] if rule.test == MEAN else [number.quantile(list(SHARES))]
+
+
+def _series(rule: Rule, rows: int, told: Sequence[Any]) -> dict[Series, float]:
+    """What the values of one rule's expressions say, in one partition."""
+    if not told:
+        return {}
+    column = rule.columns[0]
+    if rule.test == NULLS:
+        return {Series(column, "null_share"): 1 - told[0] / rows}
+    if rule.test == DISTINCT:
+        # an estimate may exceed what there is
+        return {Series(column, "distinct_share"): min(1.0, told[1] / told[0])} if told[0] else {}
+    named = {"mean": told[0]} if rule.test == MEAN else dict(zip(SHARES.values(), told[0] or (), strict=False))
+    return {Series(column, name): float(value) for name, value in named.items() if value is not None}
+
+
+def _count_values(scope: Scope, table: ibis.Table, column: str, found: dict[str, dict[Series, float]]) -> None:
+    filled = table.filter(table[column].notnull())
+    counted = filled.group_by(p=scope.partition_of(filled), v=filled[column].cast("string")).aggregate(n=filled.count())
+    for partition, value, count in sorted(fetch(counted), key=lambda row: (row[0], -row[2], row[1])):
+        profile = found[str(partition)]
+        if sum(series.column == column and bool(series.value) for series in profile) < MOST_VALUES:
+            profile[Series(column, "share", str(value))] = count / profile[Series("", ROWS)]
+
+
+def profiles_to_arrow(
+    profiles: Profiles, revisions: Mapping[str, str], *, contract: Contract, run_id: str, at: datetime
+) -> pa.Table:
+    """One row per partition and series, for `quality.column_profiles`: of the partitions in `revisions`. `at` is aware.
+
+    The revision says which rows a profile is of: when a partition is published otherwise, another profile holds.
+    """
+    import pyarrow as pa
+
+    flat = [(p, series, value) for p, profile in profiles.items() if p in revisions for series, value in profile.items()]
+    text, rows = pa.string(), len(flat)
+    return pa.table(
+        {
+            "profiled_at": pa.array([at.astimezone(UTC)] * rows, pa.timestamp("us", tz="UTC")),
+            "run_id": pa.array([run_id] * rows, text),
+            "layer": pa.array([contract.layer.value] * rows, text),
+            "table_name": pa.array([contract.name] * rows, text),
+            "partition": pa.array([partition for partition, _, _ in flat], text),
+            "revision": pa.array([revisions[partition] for partition, _, _ in flat], text),
+            "column_name": pa.array([series.column or None for _, series, _ in flat], text),
+            "statistic": pa.array([series.statistic for _, series, _ in flat], text),
+            "value": pa.array([series.value or None for _, series, _ in flat], text),
+            "measured": pa.array([value for _, _, value in flat], pa.float64()),
+        }
+    )
+
+
+def profiles_of(rows: pa.Table, revisions: Mapping[str, str]) -> dict[str, dict[Series, float]]:
+    """The profiles in rows of `quality.column_profiles`, of the rows that `revisions` says are published now."""
+    found: dict[str, dict[Series, float]] = {}
+    names = ("partition", "revision", "column_name", "statistic", "value", "measured")
+    for partition, revision, column, statistic, value, measured in zip(
+        *(rows[name].to_pylist() for name in names), strict=True
+    ):
+        if revisions.get(partition) == revision:
+            found.setdefault(partition, {})[Series(column or "", statistic, value or "")] = measured
+    return found
