@@ -91,6 +91,24 @@ class PlatformTables:
         """Appends rule results to `quality.rule_results`."""
         self.append(QUALITY, "rule_results", rows)
 
+    def append_profiles(self, rows: pa.Table) -> None:
+        """Appends what was measured of partitions to `quality.column_profiles`."""
+        self.append(QUALITY, "column_profiles", rows)
+
+    def profiles(self, table: str, first: str, last: str) -> pa.Table | None:
+        """What was measured of a table's partitions from `first` to `last`; None when nothing ever was.
+
+        Files without any of them are not read.
+        """
+        import pyarrow.dataset as ds
+
+        handle = _open(self.root / QUALITY / "column_profiles")
+        if handle is None:
+            return None
+        held = (ds.field("table_name") == table) & (ds.field("partition") >= first) & (ds.field("partition") <= last)
+        found: pa.Table = handle.to_pyarrow_dataset().to_table(filter=held)
+        return found
+
     def append(self, room: str, table: str, rows: pa.Table) -> None:
         """Appends rows to `room.table`, made with their columns when it is not there yet."""
         from deltalake import write_deltalake

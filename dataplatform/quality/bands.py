@@ -42,10 +42,10 @@ class Measure:
     least: float
 
 
-VOLUME = Measure("counts", level=True, strikes=3, least=0.1)
-SHARE = Measure("shares", level=False, strikes=5, least=0.03)
+VOLUME = Measure("counts", level=True, strikes=2.75, least=0.1)
+SHARE = Measure("shares", level=False, strikes=6, least=0.03)
 QUANTILE = Measure("numbers", level=True, strikes=5, least=0.1)
-MEAN = Measure("numbers", level=True, strikes=10, least=0.1)
+MEAN = Measure("numbers", level=True, strikes=12, least=0.1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,9 @@ def judge_days(
     """
     reach = timedelta(weeks=weeks)
     kinds = _Kinds.of(measures)
-    seen = np.where(kinds.counts, _logs(values), values)
+    seen: Grid = np.where(kinds.counts, _logs(values), values)
     low, high, errors = (np.full(seen.shape, np.nan) for _ in range(3))
-    anomalous = np.zeros(seen.shape, dtype=bool)
+    anomalous: Grid = np.zeros(seen.shape, dtype=bool)
     weekdays = np.array([day.weekday() for day in days])
     first = 0
     for number, day in enumerate(days):

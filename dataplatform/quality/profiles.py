@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dataplatform.contracts.anomaly_rules import DISTINCT, MEAN, NULLS, QUANTILES, VALUES
+from dataplatform.contracts.anomaly_rules import DISTINCT, MEAN, NULLS, VALUES
 from dataplatform.contracts.model import Contract, Rule, RuleKind
 from dataplatform.quality.scope import Scope, fetch
 
@@ -24,7 +24,7 @@ MOST_VALUES = 100
 
 
 class Series(NamedTuple):
-    """One thing that is measured of each partition: of a column (\"\" for the table), and perhaps of one of its values."""
+    """One thing that is measured of each partition: of a column ("" is the table), and perhaps of one of its values."""
 
     column: str
     statistic: str
@@ -103,7 +103,8 @@ def profiles_to_arrow(
     """
     import pyarrow as pa
 
-    flat = [(p, series, value) for p, profile in profiles.items() if p in revisions for series, value in profile.items()]
+    kept = {partition: profile for partition, profile in profiles.items() if partition in revisions}
+    flat = [(partition, series, value) for partition, profile in kept.items() for series, value in profile.items()]
     text, rows = pa.string(), len(flat)
     return pa.table(
         {
@@ -121,9 +122,11 @@ def profiles_to_arrow(
     )
 
 
-def profiles_of(rows: pa.Table, revisions: Mapping[str, str]) -> dict[str, dict[Series, float]]:
+def profiles_of(rows: pa.Table | None, revisions: Mapping[str, str]) -> dict[str, dict[Series, float]]:
     """The profiles in rows of `quality.column_profiles`, of the rows that `revisions` says are published now."""
     found: dict[str, dict[Series, float]] = {}
+    if rows is None:
+        return found
     names = ("partition", "revision", "column_name", "statistic", "value", "measured")
     for partition, revision, column, statistic, value, measured in zip(
         *(rows[name].to_pylist() for name in names), strict=True
