@@ -6,6 +6,7 @@ should have rows is a matter of freshness. Too little history passes, and says s
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -45,8 +46,9 @@ def judge_anomalies(
     if not rules:
         return []
     history = _History.of(rules, profiles, published, failed)
+    places = {rule.name: history.of_rule(rule) for rule in rules}
     return [
-        _result(history, rule, partition, rows[partition])
+        _result(history, rule, places[rule.name], partition, rows[partition])
         if partition in profiles
         else RuleResult(
             rule, partition, passed=True, expected="rows to compare", found="no rows", failed_rows=0, checked_rows=0
@@ -60,7 +62,7 @@ def judge_anomalies(
 class _History:
     """The days there are, everything measured of them, and the band of each."""
 
-    rules: Sequence[Rule]
+    names: Sequence[str]
     days: Mapping[str, int]
     series: Mapping[Series, int]
     values: Any
@@ -71,14 +73,10 @@ class _History:
         from dataplatform.quality.bands import judge_days
 
         days = sorted({*profiles, *published})
-        columns = dict.fromkeys(
-            series
-            for day in days
-            for each in (profiles, published)
-            for series in each.get(day, {})
-            if _is_of(series, rules)
+        measured = dict.fromkeys(
+            series for each in (published, profiles) for day in sorted(each) for series in each[day]
         )
-        series = {each: number for number, each in enumerate(columns)}
+        series = {each: number for number, each in enumerate(each for each in measured if _is_of(each, rules))}
         values, instead = _grid(days, series, {**published, **profiles}), _grid(days, series, published)
         blocking = any(rule.severity is Severity.ERROR for rule in rules)
         arguments = rules[0].arguments
@@ -95,32 +93,31 @@ class _History:
             instead=_telling(instead, series),
             stays_out=stays_out,
         )
-        return cls(rules, {day: number for number, day in enumerate(days)}, series, values, bands)
+        return cls(days, {day: number for number, day in enumerate(days)}, series, values, bands)
 
     def of_rule(self, rule: Rule) -> list[tuple[Series, int]]:
         return [(series, place) for series, place in self.series.items() if _is_of(series, [rule])]
 
-    def vanished(self, rule: Rule, day: int) -> list[str]:
+    def vanished(self, rule: Rule, places: Sequence[tuple[Series, int]], day: int) -> list[str]:
         """The values that are not there, and were on each of the last weeks' days.
 
         Only where that is no chance: so many rows of them were to be expected, or they are one row each.
         """
         if rule.test != VALUES:
             return []
-        names = list(self.days)
-        start = (date.fromisoformat(names[day]) - timedelta(weeks=int(rule.arguments["weeks"]))).isoformat()
-        before = [number for name, number in self.days.items() if start <= name < names[day]]
-        if len(before) < int(rule.arguments["days"]):
+        absent = [(series, place) for series, place in places if not self.values[day, place] > 0]
+        start = date.fromisoformat(self.names[day]) - timedelta(weeks=int(rule.arguments["weeks"]))
+        first = bisect_left(self.names, start.isoformat())
+        if not absent or day - first < int(rule.arguments["days"]):
             return []
         import numpy as np
 
-        rows = self.values[:, self.series[Series("", ROWS)]]
-        gone = []
-        for series, place in self.of_rule(rule):
-            share = self.values[:, place]
-            if not share[day] > 0 and (share[before] > 0).all():
-                due = float(np.median(share[before])) * rows[day]
-                each_is_one = float((share[before] * rows[before]).max()) < 2
+        rows, gone = self.values[:, self.series[Series("", ROWS)]], []
+        for series, place in absent:
+            share = self.values[first:day, place]
+            if (share > 0).all():
+                due = float(np.median(share)) * rows[day]
+                each_is_one = float((share * rows[first:day]).max()) < 2
                 gone += [series.value] if due >= SURE_ROWS or each_is_one else []
         return gone
 
@@ -128,11 +125,10 @@ class _History:
         """The series over the days up to this one, with their bands, to be drawn."""
         place, first = self.series[series], max(0, day - 60)
         numbers = range(first, day + 1)
-        names = list(self.days)
         low, high = self.bands.low, self.bands.high
         return Course(
             _named(series),
-            tuple(names[n] for n in numbers),
+            tuple(self.names[n] for n in numbers),
             tuple(float(self.values[n, place]) for n in numbers),
             tuple(float(low[n, place]) for n in numbers),
             tuple(float(high[n, place]) for n in numbers),
@@ -186,14 +182,14 @@ def _measure(series: Series) -> Measure:
     return bands.QUANTILE if series.statistic in _STATISTICS[QUANTILES] else bands.SHARE
 
 
-def _result(history: _History, rule: Rule, partition: str, rows: int) -> RuleResult:
+def _result(
+    history: _History, rule: Rule, places: Sequence[tuple[Series, int]], partition: str, rows: int
+) -> RuleResult:
     day = history.days[partition]
     judged = [
-        (series, place)
-        for series, place in history.of_rule(rule)
-        if history.bands.low[day, place] == history.bands.low[day, place]
+        (series, place) for series, place in places if history.bands.low[day, place] == history.bands.low[day, place]
     ]
-    gone = history.vanished(rule, day)
+    gone = history.vanished(rule, places, day)
     wrong = [(series, place) for series, place in judged if history.bands.is_anomalous[day, place]]
     is_good = not wrong and not gone
     if not judged and not gone:
@@ -220,5 +216,5 @@ def _named(series: Series) -> str:
 
 def _text(series: Series, value: float) -> str:
     if series.statistic == ROWS:
-        return f"{value:,.0f}"
+        return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
     return f"{100 * value:.3g}%" if series.statistic.endswith("share") else f"{value:.4g}"

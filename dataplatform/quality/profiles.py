@@ -42,17 +42,15 @@ def measure_profiles(scope: Scope, published: ibis.Table) -> dict[str, dict[Seri
     rules = scope.contract.rules_of(RuleKind.ANOMALIES)
     if not rules:
         return {}
-    measures: dict[str, Any] = {ROWS: published.count()}
-    for rule in rules:
-        measures |= {f"{rule.name}#{n}": each for n, each in enumerate(_measured(published, rule))}
+    measured = [(rule, _measured(published, rule)) for rule in rules]
+    named = {f"{rule.name}#{n}": each for rule, of_it in measured for n, each in enumerate(of_it)}
     found: dict[str, dict[Series, float]] = {}
-    for partition, values in scope.measure(published, measures).items():
-        rows = values[ROWS]
+    for partition, values in scope.measure(published, {ROWS: published.count(), **named}).items():
+        rows, told = values[ROWS], iter(list(values.values())[1:])
         if rows:
             found[partition] = {Series("", ROWS): float(rows)}
-            for rule in rules:
-                told = [values[f"{rule.name}#{n}"] for n in range(len(_measured(published, rule)))]
-                found[partition] |= _series(rule, rows, told)
+            for rule, of_it in measured:
+                found[partition] |= _series(rule, rows, [next(told) for _ in of_it])
     for rule in rules:
         if rule.test == VALUES:
             _count_values(scope, published, rule.columns[0], found)
@@ -67,8 +65,7 @@ def _measured(table: ibis.Table, rule: Rule) -> list[Any]:
         return [column.count()]
     if rule.test == DISTINCT:
         return [column.count(), column.approx_nunique()]
-    number = column.cast("float64")
-    return [number.mean()] if rule.test == MEAN else [number.quantile(list(SHARES))]
+    return [column.mean()] if rule.test == MEAN else [column.quantile(list(SHARES))]
 
 
 def _series(rule: Rule, rows: int, told: Sequence[Any]) -> dict[Series, float]:

@@ -13,8 +13,8 @@ FAILURES = 50
 """At most this many failures are spelled out; the history holds all of them."""
 RULES = 100
 """At most this many rules are listed."""
-COURSES = 2
-"""At most so many anomalies are drawn, the newest: a picture is stored with every run."""
+COURSES = 1
+"""At most so many anomalies are drawn, the newest ones: a picture is stored with every run."""
 RuleLine = Mapping[str, str | int]
 """`rule`, `expected`, the partitions it `passed`, `warned`, `quarantined` or `failed` in, the `rows` that break it."""
 _BAD = (Status.FAILED, Status.QUARANTINED, Status.WARNED)
@@ -61,7 +61,7 @@ def _summary(kind: RuleKind, results: Sequence[RuleResult]) -> CheckSummary:
     failures = sorted((result for result in results if not result.passed), key=_rank)
     worst = _cell(f"{failures[0].partition} {failures[0]}") if failures else ""
     findings = _findings(failures, len(rules) - len(lines))
-    return CheckSummary(kind, not broken, severity, headline, worst, lines, findings)
+    return CheckSummary(kind, not broken, severity, headline, worst, lines, findings, _courses(results))
 
 
 def _findings(failures: Sequence[RuleResult], unlisted: int) -> str:
