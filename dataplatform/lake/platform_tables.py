@@ -100,14 +100,15 @@ class PlatformTables:
 
         Files without any of them are not read.
         """
+        import pyarrow as pa
         import pyarrow.dataset as ds
 
-        handle = _open(self.root / QUALITY / "column_profiles")
-        if handle is None:
-            return None
+        rows = self.read(QUALITY, "column_profiles")
         held = (ds.field("table_name") == table) & (ds.field("partition") >= first) & (ds.field("partition") <= last)
-        found: pa.Table = handle.to_pyarrow_dataset().to_table(filter=held)
-        return found
+        found: list[pa.Table] = [] if rows.pending is None else [rows.pending.filter(held)]
+        if rows.handle is not None:
+            found.insert(0, rows.handle.to_pyarrow_dataset().to_table(filter=held))
+        return pa.concat_tables(found, promote_options="permissive") if found else None
 
     def append(self, room: str, table: str, rows: pa.Table) -> None:
         """Appends rows to `room.table`, made with their columns when it is not there yet."""

@@ -18,7 +18,7 @@ LEVEL_DAYS = 12
 SEASON_DAYS = 3
 """From so many days of its weekday on, a day is expected to be as they were, and not as all days."""
 SAME_WEEKDAYS = 5
-"""From so many days of its weekday on, a day is compared with these alone where only the season matters."""
+"""From so many days of its weekday on, only how these varied matters where growth does not."""
 _NORMAL_MAD, _NORMAL_90 = 1.4826, 1.6449
 """What makes a median, and a nine-tenths quantile, of absolute deviations a standard deviation of normal ones."""
 
@@ -138,8 +138,9 @@ class _Kinds:
         usual, known = _quantile(before, 0.5), _number_of(same)
         season = np.where(known >= SEASON_DAYS, _quantile(same, 0.5), usual)
         growth = _quantile(before[-LEVEL_DAYS:], 0.5) - usual
-        weekly = np.where(known >= SAME_WEEKDAYS, _spread(np.abs(same - season)), np.nan)
-        return season + np.where(self.level, growth, 0.0), np.where(self.level, _spread(errors), weekly)
+        spread = _spread(errors)
+        weekly = np.where(known >= SAME_WEEKDAYS, _spread(np.abs(same - season)), spread)
+        return season + np.where(self.level, growth, 0.0), np.where(self.level, spread, weekly)
 
 
 def _logs(values: Grid) -> Grid:

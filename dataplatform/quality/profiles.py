@@ -102,20 +102,32 @@ def profiles_to_arrow(
 
     kept = {partition: profile for partition, profile in profiles.items() if partition in revisions}
     flat = [(partition, series, value) for partition, profile in kept.items() for series, value in profile.items()]
-    text, rows = pa.string(), len(flat)
-    return pa.table(
-        {
-            "profiled_at": pa.array([at.astimezone(UTC)] * rows, pa.timestamp("us", tz="UTC")),
-            "run_id": pa.array([run_id] * rows, text),
-            "layer": pa.array([contract.layer.value] * rows, text),
-            "table_name": pa.array([contract.name] * rows, text),
-            "partition": pa.array([partition for partition, _, _ in flat], text),
-            "revision": pa.array([revisions[partition] for partition, _, _ in flat], text),
-            "column_name": pa.array([series.column or None for _, series, _ in flat], text),
-            "statistic": pa.array([series.statistic for _, series, _ in flat], text),
-            "value": pa.array([series.value or None for _, series, _ in flat], text),
-            "measured": pa.array([value for _, _, value in flat], pa.float64()),
-        }
+    rows = len(flat)
+    columns: list[list[Any]] = [
+        [at.astimezone(UTC)] * rows,
+        [run_id] * rows,
+        [contract.layer.value] * rows,
+        [contract.name] * rows,
+        [partition for partition, _, _ in flat],
+        [revisions[partition] for partition, _, _ in flat],
+        [series.column or None for _, series, _ in flat],
+        [series.statistic for _, series, _ in flat],
+        [series.value or None for _, series, _ in flat],
+        [value for _, _, value in flat],
+    ]
+    schema = profiles_schema()
+    arrays: list[Any] = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=True)]
+    return pa.table(arrays, schema=schema)
+
+
+def profiles_schema() -> pa.Schema:
+    """The columns of `quality.column_profiles`."""
+    import pyarrow as pa
+
+    texts = ("run_id", "layer", "table_name", "partition", "revision", "column_name", "statistic", "value")
+    named = [pa.field(name, pa.string()) for name in texts]
+    return pa.schema(
+        [pa.field("profiled_at", pa.timestamp("us", tz="UTC")), *named, pa.field("measured", pa.float64())]
     )
 
 

@@ -65,8 +65,10 @@ def _known() -> dict[str, Callable[[], pa.Schema]]:
     """The platform tables that are there before anything was written to them, with their columns."""
     from dataplatform.assets import tracking
     from dataplatform.quality.history import results_schema
+    from dataplatform.quality.profiles import profiles_schema
 
-    return {f"{QUALITY}.rule_results": results_schema, tracking.FULL_NAME: tracking.schema}
+    quality = {"rule_results": results_schema, "column_profiles": profiles_schema}
+    return {**{f"{QUALITY}.{name}": schema for name, schema in quality.items()}, tracking.FULL_NAME: tracking.schema}
 
 
 def _create_platform_view(connection: duckdb.DuckDBPyConnection, name: str, folder: Path) -> None:
