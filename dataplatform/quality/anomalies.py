@@ -45,17 +45,23 @@ def judge_anomalies(
     rules = scope.contract.rules_of(RuleKind.ANOMALIES)
     if not rules:
         return []
-    history = _History.of(rules, profiles, published, failed)
-    places = {rule.name: history.of_rule(rule) for rule in rules}
-    return [
-        _result(history, rule, places[rule.name], partition, rows[partition])
-        if partition in profiles
-        else RuleResult(
-            rule, partition, passed=True, expected="rows to compare", found="no rows", failed_rows=0, checked_rows=0
-        )
+    empty = [
+        RuleResult(rule, name, passed=True, expected="rows to compare", found="no rows", failed_rows=0, checked_rows=0)
         for rule in rules
-        for partition in scope.partitions
+        for name in scope.partitions
+        if name not in profiles
     ]
+    if not profiles:
+        return empty
+    history = _History.of(rules, profiles, published, failed)
+    judged = [
+        _result(history, rule, places, name, rows[name])
+        for rule in rules
+        for places in [history.of_rule(rule)]
+        for name in scope.partitions
+        if name in profiles
+    ]
+    return judged + empty
 
 
 @dataclass(frozen=True)

@@ -125,10 +125,8 @@ def profiles_schema() -> pa.Schema:
     import pyarrow as pa
 
     texts = ("run_id", "layer", "table_name", "partition", "revision", "column_name", "statistic", "value")
-    named = [pa.field(name, pa.string()) for name in texts]
-    return pa.schema(
-        [pa.field("profiled_at", pa.timestamp("us", tz="UTC")), *named, pa.field("measured", pa.float64())]
-    )
+    kinds: dict[str, pa.DataType] = {"profiled_at": pa.timestamp("us", tz="UTC"), **dict.fromkeys(texts, pa.string())}
+    return pa.schema(kinds | {"measured": pa.float64()})
 
 
 def profiles_of(rows: pa.Table | None, revisions: Mapping[str, str]) -> dict[str, dict[Series, float]]:

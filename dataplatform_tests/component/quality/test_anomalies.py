@@ -166,6 +166,12 @@ def test_a_column_without_any_value_and_a_day_without_rows_pass(tmp_path: Path) 
     assert found(outcome, DAYS[-2])["note:anomalous_distinct"].found == "fewer"
 
 
+def test_a_first_day_without_rows_passes_every_rule(tmp_path: Path) -> None:
+    project = project_of(tmp_path)
+    deliver(project, {DAYS[0]: []})
+    assert {result.found for result in found(make(project, DAYS[:1]), DAYS[0]).values()} == {"no rows"}
+
+
 def test_an_anomaly_may_block_where_the_contract_says_error(tmp_path: Path) -> None:
     outcome = built(tmp_path, usual(LAST, 18), severity="error")
     assert [slice_.partition for slice_ in outcome.failed] == [LAST]

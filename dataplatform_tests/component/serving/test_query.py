@@ -58,6 +58,7 @@ def test_every_lake_table_is_visible_as_layer_and_table(lake: PublishedLake) -> 
         ("dimensional.dim_customer",),
         ("dimensional.fact_sales",),
         ("operations.table_runs",),
+        ("quality.column_profiles",),
         ("quality.rule_results",),
         ("quarantine.daily_sales",),
         ("quarantine.raw_sales",),
