@@ -47,7 +47,7 @@ format: .venv/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-bench: .venv/.runtime
+bench: .venv/.dev
 	$(BIN)/python bench/bench.py $(ARGS)
 
 soak: .venv/.dev

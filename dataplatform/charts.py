@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from dataplatform.quality.results import Course
+
 INK, MUTED, GRID, BAR, LINE, BAD = "#1f2933", "#64707d", "#e4e8ec", "#a9c7ee", "#1d4ed8", "#c2410c"
 MINUS = "\N{MINUS SIGN}"
 MEAN_DAYS = 7
@@ -59,6 +61,23 @@ def _daily_sales(table: pa.Table) -> str:
         draw_daily(figure, days, net, trailing_means(days, net))
         content = _png(figure)
     title = f"Net sales per day in GBP, {days[0]} to {days[-1]}, and their {MEAN_DAYS}-day mean"
+    return f"![{title}](data:image/png;base64,{base64.b64encode(content).decode()})"
+
+
+def course_chart(course: Course) -> str:
+    """Markdown with a small picture of a measure over its days, in the band that was expected, the last one marked."""
+    with _styled():
+        figure = _figure(5.2, 1.6)
+        axes = _axes(figure)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.4g}")
+        days: Any = [date.fromisoformat(day) for day in course.days]
+        axes.fill_between(days, course.low, course.high, color=GRID, label="expected")
+        axes.plot(days, course.values, color=LINE, linewidth=1.2, marker=".", markersize=3, label=course.title)
+        axes.plot(days[-1:], course.values[-1:], color=BAD, marker="o", markersize=5)
+        _date_axis(axes)
+        _legend(figure, axes)
+        content = _png(figure)
+    title = f"{course.title} until {course.days[-1]}, and what was expected of each day"
     return f"![{title}](data:image/png;base64,{base64.b64encode(content).decode()})"
 
 
@@ -123,10 +142,17 @@ def draw_daily(figure: Figure, days: Sequence[date], net: Sequence[float], means
     axes.set_xlim(places[0] - 1, places[-1] + 1)
     low, high = min(0.0, *net), max(0.0, *net)
     axes.set_ylim(low * 1.08, high * 1.08 or 1)
+    _date_axis(axes)
+    _legend(figure, axes)
+
+
+def _date_axis(axes: Axes) -> None:
+    import matplotlib.dates
+
+    dates: Any = matplotlib.dates  # its functions carry no annotations
     locator = dates.AutoDateLocator(minticks=3, maxticks=8)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator, show_offset=False))
-    _legend(figure, axes)
 
 
 def _styled() -> Any:

@@ -196,6 +196,7 @@ _CHECKS = {
     RuleKind.RELATIONSHIPS: "Every reference points at a row that is there.",
     RuleKind.TABLE: "Counts, shares and sums of each partition are as promised.",
     RuleKind.EXPECTATIONS: "Great Expectations rules that the contract hands over.",
+    RuleKind.ANOMALIES: "Each day is as the days before it lead to expect.",
 }
 
 

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 from dataplatform.assets.candidates import Candidate, from_function, from_source, open_inputs, rows_read
 from dataplatform.contracts.model import Contract
 from dataplatform.errors import UnfitValueError
+from dataplatform.lake.platform_tables import PlatformTables
 from dataplatform.lake.table import describe_partitions
 from dataplatform.quality.audit import Audit, audit
 from dataplatform.quality.context import AuditContext
+from dataplatform.quality.profiles import Profiles, profiles_of
 from dataplatform.quality.results import RuleResult, Verdict
 
 if TYPE_CHECKING:
@@ -82,7 +84,12 @@ def judge(project: Project, session: DuckDBSession, target: Opened, candidate: C
         others = [p for p in target.state.slices if p not in replaced]
         return session.open(target, others, columns) if others and contract.is_partitioned else None
 
-    context = AuditContext(related, rest, candidate.input_rows, candidate.rejected)
+    def history(first: str, last: str) -> Profiles:
+        revisions = {p: entry.revision for p, entry in target.state.slices.items() if first <= p <= last and entry.rows}
+        platform = PlatformTables(project.lake.root)
+        return profiles_of(platform.profiles(contract.name, first, last), revisions) if revisions else {}
+
+    context = AuditContext(related, rest, candidate.input_rows, candidate.rejected, history)
     return audit(contract, staged, candidate.partitions, context)
 
 

@@ -110,6 +110,10 @@ def check_metadata(summary: CheckSummary) -> dict[str, Any]:
     found: dict[str, Any] = {"rules": _table(list(summary.rules[0]), summary.rules)}
     if summary.findings:
         found["findings"] = dg.MetadataValue.md(summary.findings)
+    if summary.courses:
+        from dataplatform.charts import course_chart
+
+        found |= {name: dg.MetadataValue.md(course_chart(course)) for name, course in summary.courses.items()}
     return found
 
 

@@ -21,7 +21,7 @@ from dataplatform.assets.noting import RebuildNeededError, noting
 from dataplatform.assets.source_schemas import TABLE as SOURCE_SCHEMAS
 from dataplatform.assets.source_schemas import looks_to_arrow
 from dataplatform.assets.tracking import StepRun, tracked
-from dataplatform.contracts.changes import classify, shape
+from dataplatform.contracts.changes import classify, fingerprint, shape
 from dataplatform.contracts.model import Contract, Severity
 from dataplatform.errors import (
     OvertakenError,
@@ -34,6 +34,7 @@ from dataplatform.lake.platform_tables import OPERATIONS, PlatformTables
 from dataplatform.lake.records import ChangeSet, Record, Slice, write_record
 from dataplatform.quality.audit import Audit
 from dataplatform.quality.history import quarantine_to_arrow, results_to_arrow
+from dataplatform.quality.profiles import profiles_to_arrow
 from dataplatform.quality.results import RuleResult
 
 if TYPE_CHECKING:
@@ -227,6 +228,10 @@ def _make_chunk(step: _Step, partitions: Sequence[str]) -> None:
             platform.append_results(told)
             looks = looks_to_arrow(candidate.looks, contract, run_id=step.run_id, seen_at=now)
             platform.note(OPERATIONS, SOURCE_SCHEMAS, looks)
+            if judged is not None:
+                of = _to_profile(target, published)
+                measured = profiles_to_arrow(judged.profiles, of, contract=contract, run_id=step.run_id, at=now)
+                platform.append_profiles(measured)
             if judged is not None and published.revisions:
                 _record(step, target, candidate, judged, published, now)
                 outcome.preview = _preview(session, judged.good, contract)
@@ -234,6 +239,17 @@ def _make_chunk(step: _Step, partitions: Sequence[str]) -> None:
     outcome.results += results
     outcome.version = published.version
     outcome.slices |= _outcomes(candidate, judged, published)
+
+
+def _to_profile(target: Opened, published: _Published) -> dict[str, str]:
+    """The published partitions whose profile is not yet kept, with their revisions."""
+    before = target.state.slices
+    decided = fingerprint(target.table.contract)
+    return {
+        partition: revision
+        for partition, (_, revision) in published.revisions.items()
+        if partition in published.changed or before[partition].contract != decided
+    }
 
 
 def _track(run: StepRun, target: Opened, candidate: Candidate, judged: Audit | None, published: _Published) -> None:

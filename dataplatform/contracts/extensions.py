@@ -9,8 +9,9 @@ import keyword
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
+from dataplatform.contracts.anomaly_rules import anomaly_rules
 from dataplatform.contracts.columns import Properties, custom_properties
-from dataplatform.contracts.model import Dimension, Grain, Input, Layer, Lookup, Window
+from dataplatform.contracts.model import Dimension, Grain, Input, Layer, Lookup, Rule, Window
 from dataplatform.contracts.nodes import Node, suggest
 
 KNOWN = (
@@ -23,6 +24,7 @@ KNOWN = (
     "rounding",
     "dimension",
     "source",
+    "anomalies",
 )
 DEFAULT_QUARANTINE_SHARE = 0.1
 _WINDOWS = ("same", "all", "before", "previous")
@@ -43,6 +45,7 @@ class Extensions:
     rounding: Literal["exact", "half_up"]
     dimension: Dimension | None
     source: dict[str, Any] | None
+    anomalies: tuple[Rule, ...]
 
 
 def read_extensions(document: Node, layer: Layer, properties: Properties) -> Extensions:
@@ -65,6 +68,7 @@ def read_extensions(document: Node, layer: Layer, properties: Properties) -> Ext
         rounding=cast('Literal["exact", "half_up"]', value("rounding").choose(("exact", "half_up"), "exact")),
         dimension=_dimension(value("dimension"), properties),
         source=_source(document, value("source"), layer),
+        anomalies=anomaly_rules(value("anomalies"), grain, properties),
     )
 
 

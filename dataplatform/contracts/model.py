@@ -52,6 +52,7 @@ class RuleKind(StrEnum):
     RELATIONSHIPS = "relationships"
     TABLE = "table"
     EXPECTATIONS = "expectations"
+    ANOMALIES = "anomalies"
 
 
 @dataclass(frozen=True, slots=True)

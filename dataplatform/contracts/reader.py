@@ -37,7 +37,7 @@ def _read(document: Node, path: Path) -> Contract:
     layer, table = _identity(document, path), _table(document, path)
     properties = read_properties(table)
     extensions = read_extensions(document, layer, properties)
-    rules = (*column_rules(properties), *quality_rules(table, properties))
+    rules = (*column_rules(properties), *quality_rules(table, properties), *extensions.anomalies)
     _refuse_repeated(table, rules)
     return Contract(
         layer=layer,

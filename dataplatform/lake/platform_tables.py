@@ -94,6 +94,25 @@ class PlatformTables:
         """Adds rule results to `quality.rule_results`."""
         self.note(QUALITY, RESULTS, rows)
 
+    def append_profiles(self, rows: pa.Table) -> None:
+        """Appends what was measured of partitions to `quality.column_profiles`."""
+        self.append(QUALITY, "column_profiles", rows)
+
+    def profiles(self, table: str, first: str, last: str) -> pa.Table | None:
+        """What was measured of a table's partitions from `first` to `last`; None when nothing ever was.
+
+        Files without any of them are not read.
+        """
+        import pyarrow as pa
+        import pyarrow.dataset as ds
+
+        rows = self.read(QUALITY, "column_profiles")
+        held = (ds.field("table_name") == table) & (ds.field("partition") >= first) & (ds.field("partition") <= last)
+        found: list[pa.Table] = [] if rows.pending is None else [rows.pending.filter(held)]
+        if rows.handle is not None:
+            found.insert(0, rows.handle.to_pyarrow_dataset().to_table(filter=held))
+        return pa.concat_tables(found, promote_options="permissive") if found else None
+
     def append(self, room: str, table: str, rows: pa.Table) -> None:
         """Appends rows to `room.table`, made with their columns when it is not there yet."""
         from deltalake import write_deltalake

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
@@ -20,11 +20,13 @@ import ibis
 
 from dataplatform.contracts.model import Contract, RuleKind, Severity
 from dataplatform.engines.session import ROW_ERRORS
+from dataplatform.quality.anomalies import first_day_read, judge_anomalies
 from dataplatform.quality.context import AuditContext
 from dataplatform.quality.evidence import REASONS, blocked_rows, with_reasons
 from dataplatform.quality.expectations import judge_expectations
 from dataplatform.quality.keys import judge_keys, key_tests
 from dataplatform.quality.metrics import judge_table, metric_tests
+from dataplatform.quality.profiles import Profiles, measure_profiles
 from dataplatform.quality.relationships import judge_relationships
 from dataplatform.quality.results import RuleResult, Status, Verdict
 from dataplatform.quality.rows import RowTest, row_tests
@@ -53,6 +55,8 @@ class Audit:
     good: ibis.Table
     quarantined: ibis.Table | None = None
     blocked: ibis.Table | None = None
+    profiles: Profiles = field(default_factory=dict)
+    """What was measured of the rows to be published, where the contract asks for anomalies."""
 
     @property
     def passed(self) -> tuple[str, ...]:
@@ -81,11 +85,24 @@ def audit(contract: Contract, staged: ibis.Table, partitions: Sequence[str], con
     results += judge_expectations(scope, candidate.published, candidate.kept.rows)
     failed = failed_partitions(results)
     results += judge_keys(scope, candidate.published, candidate.kept, failed, context.rest)
+    failed = failed_partitions(results)
+    profiles = measure_profiles(scope, candidate.published)
+    results += judge_anomalies(scope, profiles, _published(scope, context), candidate.kept.rows, failed)
     judged = verdicts(scope, results, candidate.tally, candidate.kept, context.rejected)
     failed = failed_partitions(results)
     return Audit(
-        results, judged, candidate.good(failed), candidate.quarantined(failed), candidate.blocked(results, context)
+        results,
+        judged,
+        candidate.good(failed),
+        candidate.quarantined(failed),
+        candidate.blocked(results, context),
+        profiles,
     )
+
+
+def _published(scope: Scope, context: AuditContext) -> Profiles:
+    rules = scope.contract.rules_of(RuleKind.ANOMALIES)
+    return context.history(first_day_read(scope.partitions[0], rules), scope.partitions[-1]) if rules else {}
 
 
 @dataclass(frozen=True)

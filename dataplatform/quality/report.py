@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dataplatform.contracts.model import RuleKind, Severity
-from dataplatform.quality.results import RuleResult, Status
+from dataplatform.quality.results import Course, RuleResult, Status
 
 FAILURES = 50
 """At most this many failures are spelled out; the history holds all of them."""
 RULES = 100
 """At most this many rules are listed."""
+COURSES = 1
+"""At most so many anomalies are drawn, the newest ones: a picture is stored with every run."""
 RuleLine = Mapping[str, str | int]
 """`rule`, `expected`, the partitions it `passed`, `warned`, `quarantined` or `failed` in, the `rows` that break it."""
 _BAD = (Status.FAILED, Status.QUARANTINED, Status.WARNED)
@@ -34,6 +36,8 @@ class CheckSummary:
     worst: str
     rules: tuple[RuleLine, ...]
     findings: str
+    courses: Mapping[str, Course] = field(default_factory=dict)
+    """Of the newest anomalies, how it came to each: by rule and partition."""
 
 
 def checks_by_kind(results: Sequence[RuleResult]) -> list[CheckSummary]:
@@ -57,7 +61,7 @@ def _summary(kind: RuleKind, results: Sequence[RuleResult]) -> CheckSummary:
     failures = sorted((result for result in results if not result.passed), key=_rank)
     worst = _cell(f"{failures[0].partition} {failures[0]}") if failures else ""
     findings = _findings(failures, len(rules) - len(lines))
-    return CheckSummary(kind, not broken, severity, headline, worst, lines, findings)
+    return CheckSummary(kind, not broken, severity, headline, worst, lines, findings, _courses(results))
 
 
 def _findings(failures: Sequence[RuleResult], unlisted: int) -> str:
@@ -67,6 +71,12 @@ def _findings(failures: Sequence[RuleResult], unlisted: int) -> str:
     if unlisted > 0:
         lines.append(f"\n… and {unlisted} rules more")
     return "\n".join(lines)
+
+
+def _courses(results: Sequence[RuleResult]) -> dict[str, Course]:
+    drawn = [result for result in results if result.course is not None]
+    newest = sorted(drawn, key=lambda result: result.partition)[-COURSES:]
+    return {f"{each.rule.name} {each.partition}": each.course for each in newest if each.course is not None}
 
 
 def _rank(result: RuleResult) -> tuple[int, int]:

@@ -21,6 +21,17 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Course:
+    """How a measure went over the days up to one that is anomalous, with what was expected of each, to be drawn."""
+
+    title: str
+    days: tuple[str, ...]
+    values: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RuleResult:
     """One rule judged in one partition.
 
@@ -37,6 +48,8 @@ class RuleResult:
     checked_rows: int
     quarantined: bool = False
     """Whether breaking the rule sends the row to quarantine, and the partition goes out without it."""
+    course: Course | None = None
+    """Of a broken anomaly rule: how it came to that."""
 
     @property
     def status(self) -> Status:

@@ -65,9 +65,11 @@ def _known() -> dict[str, Callable[[], pa.Schema]]:
     """The platform tables that are there before anything was written to them, with their columns."""
     from dataplatform.assets import source_schemas, tracking
     from dataplatform.quality.history import results_schema
+    from dataplatform.quality.profiles import profiles_schema
 
     return {
         f"{QUALITY}.{RESULTS}": results_schema,
+        f"{QUALITY}.column_profiles": profiles_schema,
         tracking.FULL_NAME: tracking.schema,
         source_schemas.FULL_NAME: source_schemas.schema,
     }

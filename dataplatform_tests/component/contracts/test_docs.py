@@ -20,14 +20,13 @@ EXAMPLES = re.findall(r"^```yaml\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILI
 
 
 def merged(example: str) -> dict[str, Any]:
-    """A part of a contract put into the page's complete one; a complete one as it is."""
+    """An example of a part put into the page's complete contract; a complete one as it is."""
     complete: dict[str, Any] = yaml.safe_load(EXAMPLES[0])
     part: dict[str, Any] = yaml.safe_load(example)
-    if "schema" in part or "customProperties" not in part:
-        return complete | part
-    replaced = {each["property"] for each in part["customProperties"]} | {"rowPreserving"}
+    given = part.get("customProperties", [])
+    replaced = {each["property"] for each in given} | {"rowPreserving"}
     kept = [each for each in complete["customProperties"] if each["property"] not in replaced]
-    return complete | {"customProperties": kept + part["customProperties"]}
+    return part if "schema" in part else complete | part | {"customProperties": kept + given}
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=range(len(EXAMPLES)))

@@ -352,6 +352,21 @@ REFUSED: list[tuple[Edit, str]] = [
         latency("orders.amount"),
         "slaProperties[latency].element: a DECIMAL(18,3) carries no time; name a column of type DATE or TIMESTAMP",
     ),
+    (custom(anomalies="all"), "customProperties[anomalies].value: 'all' is not a mapping; write {} for the defaults"),
+    (custom(anomalies={"level": 3}), "customProperties[anomalies].value: unknown key 'level'; "),
+    (custom(anomalies={"severity": "fatal"}), "value.severity: 'fatal' is not known; "),
+    (custom(anomalies={"leaveOut": ["amont"]}), "value.leaveOut: there is no column 'amont'; did you mean 'amount'?"),
+    (custom(anomalies={"values": "amount"}), "value.values: 'amount' names no column; list columns"),
+    (
+        custom(anomalies={"values": ["customer_id"]}),
+        "value.values: customer_id is private: its values are not kept; remove it",
+    ),
+    (custom(anomalies={"weeks": 1}), "value.weeks: 1 is too little history; write a whole number from 2 on"),
+    (custom(anomalies={"days": True}), "value.days: True is too little history; write a whole number from 5 on"),
+    (
+        all_edits(custom(anomalies={}), unpartitioned()),
+        "value: days are compared with the days before them; add partitioning: day, or remove it",
+    ),
     # columns
     (table(properties=[]), "properties: the table has no columns; list them"),
     (

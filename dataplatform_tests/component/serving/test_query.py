@@ -59,6 +59,7 @@ def test_every_lake_table_is_visible_as_layer_and_table(lake: PublishedLake) -> 
         ("dimensional.fact_sales",),
         ("operations.source_schemas",),
         ("operations.table_runs",),
+        ("quality.column_profiles",),
         ("quality.rule_results",),
         ("quarantine.daily_sales",),
         ("quarantine.raw_sales",),
