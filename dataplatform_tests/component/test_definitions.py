@@ -26,6 +26,7 @@ def python(folder: Path, *arguments: str, **settings: str) -> subprocess.Complet
 
 
 def test_loading_the_definitions_imports_nothing_that_only_a_run_needs(tmp_path: Path) -> None:
+    """Pain 14: a code location loads what the graph needs, and nothing else."""
     code = "import dataplatform.definitions, json, sys; print(json.dumps(sorted(sys.modules)))"
     loaded = python(tmp_path, "-c", code)
     assert loaded.returncode == 0, loaded.stderr

@@ -119,6 +119,7 @@ def partly_failed(shop: Project, instance: dg.DagsterInstance) -> dg.ExecuteInPr
 def test_the_good_days_of_a_range_are_reported_and_the_bad_one_is_not(
     shop: Project, instance: dg.DagsterInstance, partly_failed: dg.ExecuteInProcessResult
 ) -> None:
+    """Pain 12: one bad day does not take the others with it."""
     assert not partly_failed.success
     made = materialized(partly_failed, instance, "orders")
     assert {day: found["dagster/partition_row_count"] for day, found in made.items()} == {D1: 1, D3: 1}
@@ -151,6 +152,7 @@ def test_checks_of_a_range_with_a_bad_day_are_errors(partly_failed: dg.ExecuteIn
 
 
 def test_nothing_downstream_of_a_bad_day_is_run(partly_failed: dg.ExecuteInProcessResult) -> None:
+    """Pain 8: a failed check stops what comes after."""
     assert skipped(partly_failed) == {"dim_buyer", "fact_orders", "daily_orders"}
 
 

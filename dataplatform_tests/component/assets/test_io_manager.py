@@ -105,6 +105,7 @@ def test_and_come_out_as_what_is_asked_for(project: Project, kind: type, count: 
 
 
 def test_a_rewrite_that_fails_midway_leaves_the_partition_as_it_was(project: Project) -> None:
+    """Pain 2: nothing is deleted before the new rows are there."""
     publish(project, as_pandas, D1)
     result = publish(project, lambda days: frame(days, amount=None), D1)
     assert not result.success
@@ -112,6 +113,7 @@ def test_a_rewrite_that_fails_midway_leaves_the_partition_as_it_was(project: Pro
 
 
 def test_columns_in_another_order_do_not_swap_values(project: Project) -> None:
+    """Pain 3: by name, not by place."""
     publish(project, lambda days: frame(days)[["paid_amount", "note", "business_date"]], D1)
     assert rows(project, "daily_notes") == [(date(2011, 1, 1), "a", Decimal("1.500"))]
 

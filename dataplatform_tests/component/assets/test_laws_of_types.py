@@ -82,6 +82,7 @@ def test_a_value_too_large_for_its_column_is_named(tmp_path: Path) -> None:
 
 
 def test_a_rebuild_is_refused_by_name_until_it_is_asked_for(tmp_path: Path) -> None:
+    """Pain 3: what would leave rows of another shape waits to be asked for."""
     shop_tables(tmp_path)
     shop = load(tmp_path)
     for day in (D1, D2):
@@ -123,6 +124,7 @@ def test_a_rebuild_that_would_lose_a_published_day_changes_nothing(tmp_path: Pat
 
 
 def test_an_added_nullable_column_applies_with_the_next_publication(tmp_path: Path) -> None:
+    """Pain 3: what adds to a table just applies."""
     shop_tables(tmp_path)
     shop = load(tmp_path)
     deliver(shop, D1, [("1", "7", "UK", "1")])

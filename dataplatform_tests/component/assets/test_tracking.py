@@ -122,6 +122,7 @@ def test_of_a_range_with_a_bad_day_the_good_ones_count_and_the_bad_one_has_its_l
 
 
 def test_a_step_that_raises_is_recorded_without_the_values_it_shows(shop: Project) -> None:
+    """Pain 19: what people query holds no text that may quote a value."""
     deliver(shop, D1, [("1", "7", "UK", "1")])
     shop.catalog.get("orders").path.with_suffix(".py").write_text(SHOWS_A_BUYER, encoding="utf-8")
     with pytest.raises(ValueError, match="buyer 7 is not known"):

@@ -137,7 +137,7 @@ def test_a_corrected_file_asks_for_its_day_and_for_what_its_revision_changes_and
 def test_ten_thousand_files_at_once_are_a_few_ranges_and_asked_for_in_seconds(
     tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
-    """Pains 11, 12 and 20: few runs, each loses little when it dies, and a tick far below Dagster's 60 seconds."""
+    """Pains 11, 12, 13 and 20: few runs that lose little when they die, in a fraction of a tick's 60 seconds."""
     shop_tables(tmp_path)
     shop = load(tmp_path, start_date="1984-01-01", end_date="2011-05-18")
     assert len(shop.days) == 10_000

@@ -111,6 +111,7 @@ def test_an_interrupted_command_exits_130(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("arguments", [["--help"], ["tables"], ["run", "--help"]], ids=" ".join)
 def test_nothing_slow_is_imported_by(arguments: list[str], tmp_path: Path) -> None:
+    """Pain 14: the same of commands."""
     script = (
         "import sys, json, atexit\n"
         "loaded = lambda: sorted({name.partition('.')[0] for name in sys.modules})\n"

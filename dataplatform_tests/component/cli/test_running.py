@@ -169,6 +169,7 @@ def test_a_changed_contract_waits_for_its_rebuild(project: Project) -> None:
 
 
 def test_a_deleted_partition_stays_empty_and_what_reads_it_follows(project: Project) -> None:
+    """Pain 5: as people do it."""
     dry = call(project.settings, "delete-partition", "orders", "2011-01-01")
     assert dry.exit_code == 0
     assert dry.stdout.endswith("nothing was done; do it with --yes\n")

@@ -107,6 +107,7 @@ def test_a_reader_that_opened_the_table_before_goes_on_reading(table: LakeTable)
 
 
 def test_replaced_files_are_removed_when_their_retention_is_over(table: LakeTable) -> None:
+    """Pain 6: replaced rows are kept for so many days."""
     keep(table)
     grow_older(table.folder, 29)
     assert keep(table).removed == 0

@@ -43,12 +43,14 @@ def content(table: LakeTable) -> list[tuple[str, str]]:
 
 
 def test_a_slice_published_again_replaces_itself_and_nothing_else(table: LakeTable) -> None:
+    """Pain 4: rows that come again replace theirs and are not doubled."""
     for days, label in (([KEYS[0]], "a"), ([KEYS[1]], "b"), ([KEYS[0]], "c")):
         publish(table, days, label)
     assert content(table) == [(KEYS[0], "c"), (KEYS[1], "b")]
 
 
 def test_a_range_is_one_commit(table: LakeTable) -> None:
+    """Pain 2: the old rows leave and the new ones come in one commit."""
     before = table.open_to_publish().version
     publish(table, KEYS[:10])
     assert table.open().version == before + 1
@@ -120,6 +122,7 @@ def _publish_days(root: Path, days: list[str]) -> int:
 
 
 def test_four_processes_on_disjoint_slices_lose_nothing(tmp_path: Path) -> None:
+    """Pain 1: no lock on the lake, so writers at once do not fail for one."""
     Lake(tmp_path).table(contract()).open_to_publish()
     shares = [KEYS[n::4][:5] for n in range(4)]
     with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:

@@ -27,6 +27,7 @@ def test_a_plan_says_what_would_go_and_what_follows(project: Project) -> None:
 
 
 def test_one_commit_empties_the_partition_and_no_other(project: Project, instance: dg.DagsterInstance) -> None:
+    """Pain 5: the rows of a partition are removed by a command."""
     orders = project.catalog.get("orders")
     before = project.lake.table(orders).open().version
     assert empty_slices(project, orders, [DAY], instance) == before + 1
@@ -68,6 +69,7 @@ def test_a_whole_table_can_be_emptied_by_the_name_of_its_one_slice(
 
 
 def test_dagster_is_told_of_a_materialization_without_rows(project: Project, instance: dg.DagsterInstance) -> None:
+    """Pain 5: the UI shows that the partition has no rows."""
     empty_slices(project, project.catalog.get("orders"), [DAY], instance)
     key = dg.AssetKey(["cleaned", "orders"])
     records = instance.fetch_materializations(dg.AssetRecordsFilter(key, asset_partitions=[DAY]), limit=1).records

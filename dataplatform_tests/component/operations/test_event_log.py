@@ -97,6 +97,7 @@ def _commits() -> Iterator[list[str]]:
 
 
 def test_a_run_of_many_partitions_commits_no_more_often_than_a_run_of_two(instance: dg.DagsterInstance) -> None:
+    """Pain 15: the bookkeeping of a step does not grow with its partitions."""
     with _commits() as few:
         _run(instance, KEYS[:2])
     with _commits() as many:
@@ -140,6 +141,7 @@ def test_threads_share_the_log_without_losing_an_event(instance: dg.DagsterInsta
 
 
 def test_processes_share_the_log_without_losing_an_event(instance: dg.DagsterInstance) -> None:
+    """Pain 20: processes that write at once neither lock each other out nor lose anything."""
     code = "\n".join(
         [
             "import sys",

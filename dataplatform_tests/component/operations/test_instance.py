@@ -69,6 +69,7 @@ def test_an_instance_that_was_moved_opens_in_its_new_place(settings: Settings, t
 
 
 def test_processes_that_start_together_on_a_fresh_machine_make_one_sound_instance(settings: Settings) -> None:
+    """Pain 20: SQLite's files are made under a lock."""
     code = "\n".join(
         [
             "import sys",

@@ -51,7 +51,7 @@ def worn(worn_shop: Path, tmp_path: Path) -> Project:
 
 
 def test_everything_that_people_see_is_the_same_afterwards_and_nothing_is_stale(worn: Project) -> None:
-    """Pain 5 and 6: retention without a lost row."""
+    """Pain 6: retention without a lost row."""
     with open_instance(worn.settings) as instance:
         assert run_stale(worn, build_definitions, instance).exit_code == 0
         before = small_shop.everything(worn)
@@ -146,7 +146,7 @@ def test_a_step_that_maintenance_overtakes_is_made_again_from_its_inputs(worn: P
 
 
 def test_histories_lose_what_is_past_their_days_and_the_quarantine_loses_nothing(worn: Project) -> None:
-    """Pain 6: a retention policy."""
+    """Pain 6: histories are kept for so many days."""
     tables, now = PlatformTables(worn.lake.root), utc_now()
     tables.commit_notes()
     old = DeltaTable(str(worn.lake.root / "quality" / "rule_results")).to_pyarrow_table()

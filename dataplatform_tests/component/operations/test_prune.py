@@ -104,6 +104,7 @@ def test_the_latest_state_of_every_partition_and_check_survives_to_the_event(ins
 
 
 def test_a_run_that_nothing_needs_leaves_no_trace(instance: dg.DagsterInstance) -> None:
+    """Pain 17: what is past its retention goes."""
     superseded = run(instance, _daily, KEYS[0])
     run(instance, _daily, KEYS[0])
     prune(instance)

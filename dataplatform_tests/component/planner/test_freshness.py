@@ -114,7 +114,7 @@ def test_a_day_that_nears_its_promise_is_a_warning_and_then_late(shop: Project) 
 
 
 def test_each_late_partition_is_named_and_the_first_five_are_spelled_out(shop: Project) -> None:
-    """Dagster knows freshness of whole assets alone: pain 10."""
+    """Pain 10: Dagster knows the freshness of whole assets alone."""
     found = freshness(shop, at("2011-01-14T02:00"))["daily_orders"]
     assert found.late == tuple(f"2011-01-{n:02}" for n in (6, 7, 8, 9, 10, 11, 13))
     assert str(found).startswith(

@@ -179,7 +179,7 @@ def test_an_anomaly_may_block_where_the_contract_says_error(tmp_path: Path) -> N
 
 
 def test_a_range_is_judged_as_its_days_one_by_one(tmp_path: Path) -> None:
-    """The law of ranges, and checks per partition: pain 7."""
+    """Pain 7: also what depends on the days before; the law of ranges."""
     deliveries = {day: usual(day, 18 if day in (DAYS[24], LAST) else ROWS) for day in DAYS}
     answers = []
     for name, chunks in (("range", [DAYS]), ("days", [[day] for day in DAYS])):

@@ -37,6 +37,7 @@ def test_a_candidate_without_fault_is_itself_what_is_published() -> None:
 
 @pytest.mark.parametrize("layer", [Layer.RAW, Layer.CLEANED])
 def test_bad_rows_of_raw_and_cleaned_leave_with_every_reason(layer: Layer) -> None:
+    """Pain 8: bad rows are kept aside before anything is published."""
     judged = Bench().audit(replace(CLEANED, layer=layer), [GOOD, BAD, WORSE])
 
     assert [row["id"] for row in rows_of(judged.good)] == [1]
@@ -68,6 +69,7 @@ def test_a_bad_row_elsewhere_blocks_its_day_and_no_other(layer: Layer) -> None:
 
 @pytest.mark.parametrize(("share", "passes"), [(0.29, True), (0.28, False)])
 def test_more_bad_rows_than_the_share_fail_their_day(share: float, passes: bool) -> None:
+    """Pain 9: some bad rows are a warning, too many an error."""
     staged = [BAD] * 29 + [GOOD] * 71 + [{**GOOD, "day": D2}]
 
     judged = Bench().audit(replace(CLEANED, quarantine_share=share), staged, (D1, D2))
@@ -110,6 +112,7 @@ def test_a_day_without_rows_is_judged_and_published_empty() -> None:
 
 
 def test_every_rule_is_reported_for_every_partition() -> None:
+    """Pain 7: a check of a range has a verdict for each of its days."""
     preserving = replace(CLEANED, row_preserving=("lines",))
 
     judged = Bench(input_rows={"lines": {D1: 1}}).audit(preserving, [GOOD], (D1, D2))

@@ -95,6 +95,7 @@ def test_a_day_that_fails_for_another_reason_keeps_no_key() -> None:
 
 
 def test_a_key_of_the_rest_of_the_table_is_taken() -> None:
+    """Pain 4: a key that stands in another slice is refused, where a merge would update it."""
     bench = Bench(published=rows(d1=[1], d3=[3]))
 
     judged = bench.audit(ID, rows(d1=[1], d2=[2, 3]), (D1, D2))

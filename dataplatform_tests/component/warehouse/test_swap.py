@@ -48,6 +48,7 @@ def test_readers_before_during_and_after_a_swap_in_the_same_process(
 def test_readers_before_during_and_after_a_swap_in_another_process(
     lake: PublishedLake, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Pain 1: readers are never locked out, and lock nobody out."""
     seen: list[str] = []
     fill = loading.fill
 
@@ -212,6 +213,7 @@ def test_a_refresh_killed_in_mid_transaction_leaves_a_file_that_is_never_used(
 
 
 def test_two_refreshes_at_once_are_excluded(warehouse: Warehouse) -> None:
+    """Pain 1: whoever writes has the file alone, and the other is told so."""
     holder = WarehouseFiles(warehouse.path.parent)
     with (
         holder.exclusive(wait=0),

@@ -57,6 +57,7 @@ def test_a_problem_is_told_once_over_three_ticks(make_bench: MakeBench, receiver
 def test_three_hundred_days_of_one_bad_rule_are_one_message_with_their_number(
     make_bench: MakeBench, receiver: HttpReceiver
 ) -> None:
+    """Pain 16: no flood."""
     days = [f"{2010 + month // 12}-{month % 12 + 1:02d}-{day:02d}" for month in range(12) for day in range(1, 26)]
     bench = make_bench(ONE, SALES=receiver.url)
     bench.tick(rule(*days))
@@ -235,7 +236,7 @@ def test_retry_after_is_obeyed(make_bench: MakeBench, receiver: HttpReceiver) ->
 def test_a_receiver_that_hangs_holds_up_neither_the_others_nor_whoever_tells(
     make_bench: MakeBench, receiver: HttpReceiver, other: HttpReceiver, behaviour: Behaviour
 ) -> None:
-    """PAINS 20: a sensor ends long before Dagster's limit of 60 seconds, whatever receivers do."""
+    """Pain 20: a sensor ends long before Dagster's limit of 60 seconds, whatever receivers do."""
     receiver.behaviour = behaviour
     bench = make_bench(TWO, SALES=receiver.url, STOCK=other.url)
     bench.budget, bench.timeout = 1.0, 30.0

@@ -36,7 +36,7 @@ def project(tmp_path: Path, receiver: HttpReceiver, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_run_tells_at_its_end_and_again_when_it_is_over(project: Project, receiver: HttpReceiver) -> None:
-    """PAINS 16: a failed check reaches its owner without anybody looking, and so does its end."""
+    """Pain 16: a failed check reaches its owner without anybody looking, and so does its end."""
     drop(project, D1, BAD)
     failed = call(project.settings, "run")
     assert failed.exit_code == 1
@@ -58,7 +58,7 @@ def test_a_run_tells_at_its_end_and_again_when_it_is_over(project: Project, rece
 def test_a_receiver_that_hangs_holds_a_run_up_for_a_bounded_time_and_does_not_fail_it(
     project: Project, receiver: HttpReceiver
 ) -> None:
-    """PAINS 20: with the limits that ship."""
+    """Pain 20: with the limits that ship."""
     receiver.behaviour = hangs
     drop(project, D1, GOOD, "2,7,UK,-1")
     call(project.settings, "run", "--select", "raw_shop_orders")

@@ -37,7 +37,7 @@ def test_slack_gets_markup_in_which_values_mean_nothing(make_bench: MakeBench, r
 def test_addresses_and_keys_are_in_no_log_message_or_file(
     make_bench: MakeBench, receiver: HttpReceiver, caplog: pytest.LogCaptureFixture, status: int
 ) -> None:
-    """PAINS 19: also where everything is logged."""
+    """Pain 19: also where everything is logged."""
     receiver.behaviour = answers(status)
     bench = make_bench(SIGNED, PAGER=receiver.url, PAGER_KEY=KEY)
     with caplog.at_level(logging.DEBUG):

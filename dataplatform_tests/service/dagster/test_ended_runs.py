@@ -75,7 +75,7 @@ def test_a_run_cancelled_in_the_ui_leaves_nothing_half_and_a_new_one_does_the_re
 
 
 def test_a_run_whose_process_is_killed_is_launched_once_more_by_itself(served: Served) -> None:
-    """Stuck runs (pain 20): it is found dead, said so, and its work is done without anybody."""
+    """Pain 20: a stuck run is found dead, said so, and its work is done without anybody."""
     project = served.week.project()
     lose(project, "fact_sales")
     run_id = launch(served)

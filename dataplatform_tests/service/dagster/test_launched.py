@@ -48,6 +48,7 @@ def all_is_well(project: Project) -> None:
 
 
 def test_a_backfill_over_a_range_is_one_run_and_leaves_nothing_stale(served: Served) -> None:
+    """Pain 11: a range costs one run, not one a day."""
     project = served.week.project()
     lose(project, "fact_sales")
     key = {"path": ["dimensional", "fact_sales"]}

@@ -132,7 +132,7 @@ def test_a_server_that_takes_requests_and_is_silent_is_given_up_in_bounded_time(
 
 
 def test_a_list_and_its_attempts_take_less_than_a_tick_of_a_sensor_may() -> None:
-    """Dagster gives a tick 60 seconds (pain 20): three silent attempts, and the longest pauses between them."""
+    """Pain 20: within a tick's 60 seconds: three silent attempts, and the longest pauses between them."""
     assert 3 * s3.SILENT_SECONDS + 2 * LONGEST_PAUSE < 60
 
 

@@ -184,7 +184,7 @@ def test_a_plan_over_a_source_that_is_down_is_a_plan(bucket: Bucket, settings: S
 def test_credentials_are_in_nothing_that_is_shown_logged_or_stored(
     bucket: Bucket, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also when they are refused, which S3 answers with the key's name and what was signed."""
+    """Pain 19: also when they are refused, which S3 answers with the key's name and what was signed."""
     shown = run(settings) + call(settings, "settings").output
     wrong = SECRET[::-1]
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", wrong)

@@ -88,7 +88,7 @@ def test_a_key_that_is_held_twice_is_told_to_its_owner_by_the_verdict_and_not_by
     desk: Project,  # noqa: F811 - pytest hands it over
     instance: DagsterInstance,
 ) -> None:
-    """PAINS 16: what a check finds in published rows reaches somebody, once."""
+    """Pain 16: what a check finds in published rows reaches somebody, once."""
     two_runs_at_once(desk)
     assert not run_job(desk, instance).success
     assert wrong(instance, Watched(jobs=frozenset({JOB}))) == {}
@@ -111,6 +111,7 @@ def heartbeat(instance: DagsterInstance) -> Callable[[str, datetime], None]:
 def test_a_daemon_that_gives_no_sign_of_life_is_dead_and_one_that_never_was_is_not(
     instance: DagsterInstance, heartbeat: Callable[[str, datetime], None]
 ) -> None:
+    """Pain 16: a daemon that died is told by whoever looks from outside."""
     assert wrong(instance) == {}
     heartbeat("SENSOR", NOW - timedelta(hours=2))
     heartbeat("SCHEDULER", NOW - timedelta(seconds=10))

@@ -120,6 +120,7 @@ def test_an_open_day_without_a_file_is_told_when_it_is_due(
 def test_a_table_that_is_late_is_told_once_to_an_owner_of_all_that_follow(
     tmp_path: Path, instance: dg.DagsterInstance, look: Look
 ) -> None:
+    """Pain 16: late data reaches somebody, once."""
     latency = {"property": "latency", "value": 26, "unit": "h", "element": "business_date"}
     dated = {"document": {"slaProperties": [latency]}}
     shop.shop_tables(tmp_path, raw_shop_orders=dated, daily_orders=dated)

@@ -45,7 +45,7 @@ def tick(workspace: object, instance: DagsterInstance) -> list[Problem]:
 def test_a_failed_tick_is_told_until_a_tick_ends_well_and_shows_no_secret(
     tmp_path: Path, instance: DagsterInstance
 ) -> None:
-    """PAINS 16 and 19: a sensor that fails reaches somebody, and its error is told without what it quotes."""
+    """Pains 16 and 19: a sensor that fails reaches somebody, and its error is told without what it quotes."""
     flag, code = tmp_path / "flag", tmp_path / "code.py"
     code.write_text(CODE.replace("{flag!r}", repr(str(flag))), encoding="utf-8")
     target = PythonFileTarget(str(code), None, str(tmp_path), "code")
