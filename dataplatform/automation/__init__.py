@@ -1,1 +1,1 @@
-"""When work starts by itself: schedules that ask the planner."""
+"""When work starts by itself: sensors and schedules that ask the planner."""
