@@ -23,7 +23,7 @@ def reconciled_columns(
     if not node.is_set:
         return ()
     if not node.items():
-        node.refuse(f"{node.value!r} names no column", "write [{column: <column>, with: <input>, sum: <expression>}, …]")
+        node.refuse(f"{node.value!r} names no column", "write [{column: …, with: <input>, sum: <expression>}, …]")
     if layer in (Layer.RAW, Layer.CLEANED):
         node.refuse(f"{layer} tables quarantine rows, whose amounts are in no sum", "write rowPreserving: [<input>]")
     if grain is Grain.NONE:

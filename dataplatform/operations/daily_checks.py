@@ -35,7 +35,7 @@ JOB = "daily_checks"
 def daily_checks(
     project: "Project", *, run_id: str, select: Collection[str] | None = None
 ) -> dict[str, list[RuleResult]]:
-    """Judges keys that no slice proves and reconciles, over all tables (or those in `select`); writes the verdicts down.
+    """Judges keys that no slice proves, and reconciles; of all tables, or those in `select`. Writes the verdicts down.
 
     Table name -> results; tables with nothing to judge, or never published, are not in it. One table's verdicts are of
     one moment: together they say what stands.
@@ -89,9 +89,9 @@ def broken_lines(project: "Project", found: Mapping[str, Sequence[RuleResult]]) 
 
 
 def build_daily_checks_job(project: "Project") -> dg.JobDefinition:
-    """The job `daily_checks`: it fails, with one line each, when a key is held twice or something is lost on the way."""
+    """The job `daily_checks`: it fails, with one line each, when a key is held twice or something was lost."""
 
-    @dg.op(name="whole_tables", description="Keys that a publication cannot prove, and what came in against what is there.")
+    @dg.op(name="whole_tables", description="Keys that no publication proves, and what came in against what is there.")
     def judge(context: dg.OpExecutionContext) -> None:
         current = project.current()
         found = daily_checks(current, run_id=context.run_id)

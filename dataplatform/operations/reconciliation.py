@@ -61,7 +61,8 @@ def _result(compared: int, behind: int, differing: list[dict[str, Any]]) -> Rule
 def _line(each: Mapping[str, Any]) -> str:
     kept = f", {each['quarantined']:,} quarantined" if each["quarantined"] else ""
     amounts = f"{_amount(each['amount_in'])} in, {_amount(each['amount_out'])} out{kept}"
-    return f"{each['partition']} {each['measure']} ({each['step']}): {amounts}, difference {_amount(each['difference'])}"
+    what = f"{each['partition']} {each['measure']} ({each['step']})"
+    return f"{what}: {amounts}, difference {_amount(each['difference'])}"
 
 
 def _amount(value: Decimal) -> str:
@@ -71,8 +72,8 @@ def _amount(value: Decimal) -> str:
 def difference_lines(project: "Project", found: Mapping[str, RuleResult]) -> list[str]:
     """One line per table whose rows or amounts are not those of its inputs, with what to do."""
     return [
-        f"{project.catalog.get(table).full_name}: {result}; see `dataplatform query \"{DIFFERENT}\"`, and the "
-        f"runbook's entry on it"
+        f'{project.catalog.get(table).full_name}: {result}; see `dataplatform query "{DIFFERENT}"` '
+        "and the runbook's entry on it"
         for table, result in found.items()
         if not result.passed
     ]
