@@ -6,7 +6,7 @@ behind differs for a reason, of which people are told by the plan.
 Annotations are evaluated here (no `from __future__ import annotations`), as in `assets/definition.py`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -37,10 +37,10 @@ FROM (%s) GROUP BY table_name
 """
 
 
-def reconciled(project: "Project") -> dict[str, RuleResult]:
-    """The verdict on every table that has something to compare, over all its partitions."""
+def reconciled(project: "Project", only: Mapping[str, Collection[str]] | None = None) -> dict[str, RuleResult]:
+    """The verdict on every table that has something to compare, over all its partitions, or those in `only`."""
     with project.session() as session:
-        sql = _BY_TABLE % reconciliation_sql(session.connection, project.catalog, project.lake)
+        sql = _BY_TABLE % reconciliation_sql(session.connection, project.catalog, project.lake, only)
         rows = session.connection.execute(sql).fetchall()
     return {
         str(table): _result(compared, behind, differing or []) for table, compared, behind, differing in sorted(rows)

@@ -8,7 +8,7 @@ that a raw table reads, or an input of the same day (or of the month's days) who
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -89,10 +89,6 @@ class _Known:
     partitions: frozenset[str]
     behind: frozenset[str]
 
-    @property
-    def slices(self) -> dict[str, Slice]:
-        return dict(self.opened.state.slices)
-
 
 @dataclass(frozen=True, slots=True)
 class _Line:
@@ -120,8 +116,16 @@ class _Line:
         return f"({', '.join(values)})"
 
 
-def reconciliation_sql(connection: duckdb.DuckDBPyConnection, catalog: Catalog, lake: Lake) -> str:
-    """A SELECT of everything there is to compare, as it is published now; nothing is read before it is executed."""
+def reconciliation_sql(
+    connection: duckdb.DuckDBPyConnection,
+    catalog: Catalog,
+    lake: Lake,
+    only: Mapping[str, Collection[str]] | None = None,
+) -> str:
+    """A SELECT of everything there is to compare, as it is published now; nothing is read before it is executed.
+
+    `only` names partitions by table: then no files of others are read.
+    """
     known: dict[str, _Known] = {}
     amount = f"DECIMAL(38,{_digits(catalog)})"
     selects = [_nothing(amount)]
@@ -130,10 +134,11 @@ def reconciliation_sql(connection: duckdb.DuckDBPyConnection, catalog: Catalog, 
         own = [step for step in chain if step.contract is contract]
         if own or any(step.upstream is contract for step in chain):
             lines = _look(known, lake, contract, own)
+            wanted = None if only is None else frozenset(only.get(contract.name, ()))
             for number, (step, rows) in enumerate(zip(own, lines, strict=True)):
-                if rows:
-                    scratch = f"_dp_{contract.name}_{number}"
-                    selects.append(_step_sql(connection, step, rows, known, amount, scratch))
+                if chosen := [line for line in rows if wanted is None or line.partition in wanted]:
+                    reading = _Reading(connection, step, known, wanted, f"_dp_{contract.name}_{number}")
+                    selects.append(_step_sql(reading, chosen, amount))
     return (
         "SELECT step, layer, table_name, partition, measure, amount_in, amount_out, quarantined, "
         f"CAST(amount_in - amount_out - quarantined AS {amount}) AS difference, is_published, is_behind, "
@@ -198,24 +203,39 @@ def _of_landing(name: str, entry: Slice | None, *, is_blocked: bool) -> _Line:
     return _Line(name, entry, is_published, is_published, is_blocked, None if records is None else int(records))
 
 
-def _step_sql(
-    connection: duckdb.DuckDBPyConnection,
-    step: Step,
-    lines: list[_Line],
-    known: dict[str, _Known],
-    amount: str,
-    scratch: str,
-) -> str:
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """Reads the two sides of one step, of some partitions of the reader (None: of all)."""
+
+    connection: duckdb.DuckDBPyConnection
+    step: Step
+    known: Mapping[str, _Known]
+    wanted: Collection[str] | None
+    scratch: str
+
+    def measured(self, contract: Contract, aggregates: Iterable[str], name: str) -> str:
+        """A join of the measures of a table's rows, by the reader's partitions."""
+        opened, reader = self.known[contract.name].opened, self.step.contract
+        days = None
+        if self.wanted is not None:
+            days = [day for day in opened.state.slices if day in self.wanted or _period(reader, day) in self.wanted]
+        relation = relation_sql(self.connection, opened, days, (), f"{self.scratch}_{name}")
+        day = quote(contract.partition_column or "")
+        if reader.grain is Grain.MONTH:
+            day = f"CAST(date_trunc('month', {day}) AS DATE)"
+        measures = ", ".join(f"{aggregate} AS measure_{number}" for number, aggregate in enumerate(aggregates))
+        grouped = f"SELECT CAST({day} AS VARCHAR) AS partition, {measures} FROM ({relation}) GROUP BY ALL"
+        return f" LEFT JOIN ({grouped}) AS {name} USING (partition)"
+
+
+def _step_sql(reading: _Reading, lines: list[_Line], amount: str) -> str:
+    step = reading.step
     places = range(len(step.measures))
     joins, taken = "", ["records"]
     if step.upstream is not None:
-        relation = relation_sql(connection, known[step.upstream.name].opened, None, (), f"{scratch}_in")
-        aggregates = [measure.taken_in for measure in step.measures]
-        joins = f" LEFT JOIN ({_grouped(step, step.upstream, aggregates, relation)}) AS taken USING (partition)"
+        joins = reading.measured(step.upstream, [measure.taken_in for measure in step.measures], "taken")
         taken = [f"CASE WHEN has_input THEN coalesce(taken.measure_{n}, 0) END" for n in places]
-    relation = relation_sql(connection, known[step.contract.name].opened, None, (), f"{scratch}_out")
-    aggregates = [measure.given_out for measure in step.measures]
-    joins += f" LEFT JOIN ({_grouped(step, step.contract, aggregates, relation)}) AS given USING (partition)"
+    joins += reading.measured(step.contract, [measure.given_out for measure in step.measures], "given")
     given = [f"CASE WHEN is_published THEN coalesce(given.measure_{n}, 0) END" for n in places]
     kept = ["quarantined" if measure.name == ROWS else "quarantined * 0" for measure in step.measures]
     names = [f"'{measure.name}'" for measure in step.measures]
@@ -228,15 +248,6 @@ def _step_sql(
         f"FROM (VALUES {', '.join(line.sql() for line in lines)}) AS published"
         f"(partition, is_published, has_input, is_current, is_behind, records, quarantined){joins}"
     )
-
-
-def _grouped(step: Step, contract: Contract, aggregates: list[str], relation: str) -> str:
-    """The measures of a table's rows by the reader's partitions."""
-    day = quote(contract.partition_column or "")
-    if step.contract.grain is Grain.MONTH:
-        day = f"CAST(date_trunc('month', {day}) AS DATE)"
-    measured = ", ".join(f"{aggregate} AS measure_{number}" for number, aggregate in enumerate(aggregates))
-    return f"SELECT CAST({day} AS VARCHAR) AS partition, {measured} FROM ({relation}) GROUP BY ALL"
 
 
 def _nothing(amount: str) -> str:

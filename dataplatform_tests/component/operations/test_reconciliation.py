@@ -206,11 +206,21 @@ def test_the_check_can_be_run_by_hand(project: Project, instance: dg.DagsterInst
 def test_a_run_says_nothing_of_it_unless_something_differs(tmp_path: Path) -> None:
     settings = small_shop.make_shop(tmp_path)
     assert RECONCILIATION not in small_shop.run(settings)
-    drop_a_row(Project.load(settings), "fact_orders", DAYS[1])
-    small_shop.deliver(tmp_path, {DAYS[4]: [("51", "7", "UK", "8")]})
+    path = tmp_path / "tables" / "aggregate" / "daily_orders.py"
+    path.write_text(path.read_text(encoding="utf-8").replace(".sum()", ".max()"), encoding="utf-8")
     said = small_shop.run(settings, code=1)
-    assert "dimensional.fact_orders: reconciliation: expected" in said
-    assert "2011-01-02 rows (orders -> fact_orders): 2 in, 1 out, difference 1" in said
+    assert "aggregate.daily_orders: reconciliation: expected" in said
+    assert "2011-01-01 total_amount (fact_orders -> daily_orders): 3.75 in, 2.25 out, difference 1.5" in said
+
+
+def test_a_run_reads_no_more_than_it_made(project: Project) -> None:
+    drop_a_row(project, "fact_orders", DAYS[1])
+    assert not reconciled(project)["daily_orders"].passed
+    found = reconciled(project, {"daily_orders": [DAYS[0], DAYS[2]], "orders": [DAYS[1]]})
+    assert {table: result.found for table, result in found.items()} == {
+        "daily_orders": "no difference in 4 comparisons",
+        "orders": "no difference in 1 comparison",
+    }
 
 
 def test_a_difference_is_a_problem_of_its_tables_owner_and_ends_when_it_is_made_again(
