@@ -22,6 +22,7 @@ from dataplatform.operations.edit_partitions import empty_slices
 from dataplatform.operations.reconciliation import RECONCILIATION, reconciled
 from dataplatform.project import Project
 from dataplatform.serving.query import run_query
+from dataplatform.settings import Settings
 from dataplatform_tests import shop, small_shop
 from dataplatform_tests.in_dagster import QUIET
 from dataplatform_tests.small_shop import DAYS
@@ -32,16 +33,25 @@ LANDING, ORDERS, FACTS, DAILY = (
     "orders -> fact_orders",
     "fact_orders -> daily_orders",
 )
+RECONCILES = [
+    {"column": "order_count", "with": "fact_orders"},
+    {"column": "total_amount", "with": "fact_orders", "sum": "order_amount"},
+]
 CHAIN = {(LANDING, "rows"), (ORDERS, "rows"), (FACTS, "rows"), (DAILY, "order_count"), (DAILY, "total_amount")}
+
+
+def make_shop(folder: Path, **changes: Any) -> Settings:
+    """The small shop, whose aggregate is reconciled."""
+    settings = small_shop.make_shop(folder)
+    shop.shop_tables(folder, daily_orders={"custom": {"physical": "none", "reconciles": RECONCILES}}, **changes)
+    return settings
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
     """Four delivered days, of which two have a row that is quarantined; the last one is closed."""
     source = {**shop.SOURCE, "closed": {"ranges": ["01-06/01-06"]}}
-    settings = small_shop.make_shop(tmp_path)
-    shop.shop_tables(tmp_path, raw_shop_orders={"custom": {"source": source, "quarantineShare": 0.5}})
-    made = Project.load(settings)
+    made = Project.load(make_shop(tmp_path, raw_shop_orders={"custom": {"source": source, "quarantineShare": 0.5}}))
     shop.settle(made)
     return made
 
@@ -80,7 +90,7 @@ def drop_a_row(project: Project, table: str, day: str) -> None:
 
 
 def test_the_relation_has_its_columns_before_anything_was_published(tmp_path: Path) -> None:
-    project = Project.load(small_shop.make_shop(tmp_path))
+    project = Project.load(make_shop(tmp_path))
     assert ask(project, "SELECT * FROM operations.reconciliation") == []
     described = {name: kind for name, kind, *_ in ask(project, "DESCRIBE operations.reconciliation")}
     assert described == {
@@ -204,7 +214,7 @@ def test_the_check_can_be_run_by_hand(project: Project, instance: dg.DagsterInst
 
 
 def test_a_run_says_nothing_of_it_unless_something_differs(tmp_path: Path) -> None:
-    settings = small_shop.make_shop(tmp_path)
+    settings = make_shop(tmp_path)
     assert RECONCILIATION not in small_shop.run(settings)
     path = tmp_path / "tables" / "aggregate" / "daily_orders.py"
     path.write_text(path.read_text(encoding="utf-8").replace(".sum()", ".max()"), encoding="utf-8")
