@@ -16,6 +16,7 @@ from dataplatform.automation.sensors import build_sensors
 from dataplatform.automation.switches import refuse_unknown_names
 from dataplatform.automation.turn import turn
 from dataplatform.operations.daily_checks import build_daily_checks_job
+from dataplatform.operations.reconciliation import build_reconciliation_checks
 from dataplatform.reports.asset import build_report_asset
 from dataplatform.warehouse.asset import build_warehouse_asset
 from dataplatform.warehouse.io_manager import WarehouseIOManager
@@ -35,7 +36,7 @@ def build_definitions(project: Project, on_outcome: OnOutcome = ignore_outcome) 
     refuse_unknown_names(project.settings, [*(each.name for each in sensors), *(each.name for each in schedules)])
     return dg.Definitions(
         assets=[*build_assets(project, on_outcome), build_warehouse_asset(project), build_report_asset(project)],
-        asset_checks=build_freshness_checks(project),
+        asset_checks=[*build_freshness_checks(project), *build_reconciliation_checks(project)],
         jobs=[
             build_daily_checks_job(project),
             build_maintenance_job(project),

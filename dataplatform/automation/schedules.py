@@ -111,7 +111,7 @@ def build_schedules(project: "Project") -> list[dg.ScheduleDefinition]:
             project,
             DAILY_CHECKS,
             f"{minute} {hour} * * *",
-            "Counts keys over whole tables, which a publication cannot.",
+            "Counts keys over whole tables, which a publication cannot, and reconciles every step.",
         ),
         _daily(
             project, MAINTENANCE, f"{minute} {hour} * * *", "Compacts, vacuums and prunes; changes no published row."

@@ -11,8 +11,9 @@ from typing import Any, Literal, cast
 
 from dataplatform.contracts.anomaly_rules import anomaly_rules
 from dataplatform.contracts.columns import Properties, custom_properties
-from dataplatform.contracts.model import Dimension, Grain, Input, Layer, Lookup, Rule, Window
+from dataplatform.contracts.model import Dimension, Grain, Input, Layer, Lookup, Reconciled, Rule, Window
 from dataplatform.contracts.nodes import Node, suggest
+from dataplatform.contracts.reconciled import reconciled_columns
 
 KNOWN = (
     "inputs",
@@ -20,6 +21,7 @@ KNOWN = (
     "partitioning",
     "physical",
     "rowPreserving",
+    "reconciles",
     "quarantineShare",
     "rounding",
     "dimension",
@@ -41,6 +43,7 @@ class Extensions:
     grain: Grain
     physical: Literal["partitioned", "none"]
     row_preserving: tuple[str, ...]
+    reconciles: tuple[Reconciled, ...]
     quarantine_share: float
     rounding: Literal["exact", "half_up"]
     dimension: Dimension | None
@@ -64,6 +67,7 @@ def read_extensions(document: Node, layer: Layer, properties: Properties) -> Ext
         grain=grain,
         physical=_physical(value("physical"), grain),
         row_preserving=_row_preserving(value("rowPreserving"), inputs),
+        reconciles=reconciled_columns(value("reconciles"), layer, grain, inputs, properties),
         quarantine_share=_quarantine_share(value("quarantineShare"), layer),
         rounding=cast('Literal["exact", "half_up"]', value("rounding").choose(("exact", "half_up"), "exact")),
         dimension=_dimension(value("dimension"), properties),

@@ -130,6 +130,15 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
+class Reconciled:
+    """A column of the table whose sum is that of an input's rows: of `sum` over them, or their number when None."""
+
+    column: str
+    parameter: str
+    sum: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Dimension:
     """The identity of a dimension's rows: natural id, surrogate key and, when versioned, the interval's columns."""
 
@@ -191,6 +200,7 @@ class Contract:
     sla: Mapping[str, Any]
     tags: tuple[str, ...]
     path: Path
+    reconciles: tuple[Reconciled, ...] = ()
 
     @property
     def full_name(self) -> str:

@@ -62,6 +62,7 @@ def _read(document: Node, path: Path) -> Contract:
         sla=_sla(document["slaProperties"], table, properties),
         tags=(*document["tags"].texts, *table["tags"].texts),
         path=path,
+        reconciles=extensions.reconciles,
     )
 
 

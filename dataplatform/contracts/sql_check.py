@@ -22,23 +22,38 @@ _TABLE = "__object__"
 _CLAUSES = ("with", "with_", "joins", "group", "having", "order", "limit", "offset", "distinct", "qualify", "laterals")
 
 
+_EXACT = re.compile(r"(U?(TINY|SMALL|BIG|HUGE)?INT|U?INTEGER)$|DECIMAL\(")
+
+
 def predicate_columns(expression: str, columns: Sequence[Column]) -> tuple[tuple[str, ...], str]:
     """The columns a row predicate reads, and what is wrong with it (empty when nothing is)."""
+    names, problem, kind = _row_expression(expression, columns, "({})")
+    return names, problem or ("" if kind == "BOOLEAN" else f"it is {kind}, not true or false")
+
+
+def amount_columns(expression: str, columns: Sequence[Column]) -> tuple[tuple[str, ...], str]:
+    """The columns an expression reads whose values are summed, and what is wrong with it (empty when nothing is)."""
+    names, problem, kind = _row_expression(expression, columns, "({}) IS NULL")
+    return names, problem or ("" if _EXACT.match(kind) else f"it is {kind}, whose sums are not exact amounts")
+
+
+def _row_expression(expression: str, columns: Sequence[Column], condition: str) -> tuple[tuple[str, ...], str, str]:
+    """The columns that an expression over one row reads, what is wrong with it, and the type that DuckDB gives it."""
     from sqlglot import exp
 
     tree = _parse(expression)
     if tree is None:
-        return (), "it is not one SQL expression"
+        return (), "it is not one SQL expression", ""
     if isinstance(tree, exp.Alias | exp.Star) or tree.find(exp.Query, exp.DDL, exp.DML, exp.Command):
-        return (), "it must be one expression over the row's own columns"
+        return (), "it must be one expression over the row's own columns", ""
     used = {column.name.lower() for column in tree.find_all(exp.Column)}
     names = tuple(column.name for column in columns if column.name in used)
     if missing := sorted(used - set(names)):
-        return names, f"there is no column {', '.join(missing)}"
+        return names, f"there is no column {', '.join(missing)}", ""
     # a WHERE clause is where SQL itself refuses aggregates and window functions
-    problem = _bind(f"SELECT 1 FROM {_TABLE} WHERE ({expression}\n)", columns)
+    problem = _bind(f"SELECT 1 FROM {_TABLE} WHERE {condition.format(f'{expression}{chr(10)}')}", columns)
     kind = "" if problem else _result_type(f"SELECT ({expression}\n) FROM {_TABLE}", columns)
-    return names, problem or ("" if kind == "BOOLEAN" else f"it is {kind}, not true or false")
+    return names, problem, kind
 
 
 def query_problem(query: str, columns: Sequence[Column]) -> str:

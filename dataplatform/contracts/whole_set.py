@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dataplatform.contracts.model import Column, Contract, Input, Layer
 from dataplatform.contracts.nodes import suggest
+from dataplatform.contracts.reconciled import reconciled_problems
 
 _OWN_PAST = ("previous", "before")
 _LAYERS = tuple(Layer)
@@ -77,6 +78,8 @@ def _input_problems(contract: Contract, by_name: Mapping[str, Contract]) -> Iter
             *_column_problems(each, upstream),
         ]:
             yield f"{where}.{key}: {problem}; {fix}"
+        for column, problem, fix in reconciled_problems(contract, each, upstream):
+            yield f"customProperties[reconciles].value[{column}]: {problem}; {fix}"
 
 
 _Problems = Iterator[tuple[str, str, str]]

@@ -27,6 +27,8 @@ MERGE_AT = 64
 
 ROLLBACK = "rollback-"
 """How the run id of a rollback begins."""
+EMPTIED = "delete-partition-"
+"""How the run id of a publication begins that left partitions without rows, by name."""
 
 InputRevisions = Mapping[str, str]
 """Partition -> revision of an input that was read. Whole-table windows keep `{"*": digest}` instead."""
@@ -62,6 +64,11 @@ class Slice:
     def is_of_unknown_making(self) -> bool:
         """Whether a rollback brought the rows back, and what they were made from is no longer known."""
         return self.run_id.startswith(ROLLBACK) and not self.inputs and not self.source
+
+    @property
+    def is_emptied(self) -> bool:
+        """Whether its rows were deleted by name, and what it was made from has more."""
+        return self.run_id.startswith(EMPTIED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from dataplatform.contracts.changes import shape
 from dataplatform.contracts.model import Contract
 from dataplatform.contracts.schema import arrow_schema
 from dataplatform.errors import PermanentError
-from dataplatform.lake.records import Record, Slice, write_record
+from dataplatform.lake.records import EMPTIED, Record, Slice, write_record
 from dataplatform.operations.text import count
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def empty_slices(project: Project, contract: Contract, partitions: Sequence[str]
     table = project.lake.table(contract)
     target = table.open_to_publish()
     refuse_changed_contract(target)
-    opened_at, run_id = target.version, f"delete-partition-{uuid.uuid4()}"
+    opened_at, run_id = target.version, f"{EMPTIED}{uuid.uuid4()}"
     nothing = pa.RecordBatchReader.from_batches(arrow_schema(contract), [])
     with tracked(project.lake.root, StepRun(run_id, contract.layer, contract.name, partitions)) as run:
         version = table.publish(target, nothing, partitions, run_id=run_id, keys=project.keys(contract))

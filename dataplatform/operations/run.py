@@ -22,6 +22,7 @@ from dataplatform.errors import PermanentError, SourceRefusedError, TransientErr
 from dataplatform.operations.interrupts import watch_interrupts
 from dataplatform.operations.plan_text import hold_lines
 from dataplatform.operations.reconcile import reconcile_events
+from dataplatform.operations.reconciliation import RECONCILIATION, difference_lines, reconciled
 from dataplatform.planner.freshness import FRESHNESS_CHECK
 from dataplatform.planner.plan import Plan, SliceName, StaleSlice, make_plan
 from dataplatform.planner.renewal import renew_records
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 MOST_ATTEMPTS = 3
 """How often one call makes a slice: once, and again when an input moved meanwhile."""
+_STANDING = (FRESHNESS_CHECK, RECONCILIATION)
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 Build = Callable[["Project", "OnOutcome"], dg.Definitions]
@@ -166,6 +168,8 @@ class _Runner:
         self._note_deliveries(plan, select)
         if select is None:
             self._serve()
+        if self.summary.outcomes:
+            self._note_differences()
         self.summary.reconciled = reconcile_events(self.project, self.instance)
         return self.summary
 
@@ -182,6 +186,16 @@ class _Runner:
             if asked and (select is None or contract.name in select):
                 with suppress(SourceRefusedError, TransientError):  # it went down since: the next plan says so
                     self.summary.warnings += [f"{contract.name}: {w}" for w in self.project.source(contract).strays()]
+
+    def _note_differences(self) -> None:
+        """Rows and amounts that came into what was made here and are nowhere. Unreadable files are told elsewhere."""
+        import duckdb
+
+        made: dict[str, set[str]] = {}
+        for outcome in self.summary.outcomes:
+            made.setdefault(outcome.table, set()).update(slice_.partition for slice_ in outcome.published)
+        with suppress(duckdb.Error, OSError):
+            self.summary.failed += difference_lines(self.project, reconciled(self.project, made))
 
     def _partitions(self, table: str, wave: Wave) -> tuple[str, ...]:
         return wave.partitions if self.project.catalog.get(table).is_partitioned else (WHOLE,)
@@ -232,8 +246,8 @@ class _Runner:
     def _execute(self, keys: list[dg.AssetKey], tags: dict[str, str]) -> tuple[dg.ExecuteInProcessResult, float]:
         started = time.perf_counter()
         graph, job = self._definitions.resolve_asset_graph(), self._definitions.resolve_implicit_global_asset_job_def()
-        # freshness depends on the clock and is judged by its sensor: a step for it in every run would cost 0.1 s
-        checks = frozenset(k for k in graph.asset_check_keys if k.asset_key in keys and k.name != FRESHNESS_CHECK)
+        # freshness is judged by its sensor, and reconciliation over all waves: steps for them would cost 0.1 s a run
+        checks = frozenset(k for k in graph.asset_check_keys if k.asset_key in keys and k.name not in _STANDING)
         try:
             result = job.get_subset(asset_selection=frozenset(keys), asset_check_selection=checks).execute_in_process(
                 run_config=_QUIET, instance=self.instance, tags=tags, raise_on_error=False

@@ -10,6 +10,7 @@ from dataplatform.engines.duckdb import quote, relation_sql
 from dataplatform.lake import journal
 from dataplatform.lake.platform_tables import QUALITY, RESULTS, ROOMS, PlatformTables
 from dataplatform.lake.table import Lake, LakeTable
+from dataplatform.serving.reconciliation import FULL_NAME, reconciliation_sql
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +29,7 @@ class LakeViews:
 
     def __init__(self, catalog: Catalog, root: Path, as_of: Callable[[LakeTable], Opened] = LakeTable.open) -> None:
         """`as_of` opens a contract's table, at its newest version unless told otherwise."""
-        self._lake, self._as_of = Lake(root), as_of
+        self._catalog, self._lake, self._as_of = catalog, Lake(root), as_of
         self._contracts = {contract.full_name: contract for contract in catalog}
         known = {name: root / name.replace(".", "/") for name in _known()}
         self._platform = {**known, **PlatformTables(root).readable()}
@@ -36,7 +37,7 @@ class LakeViews:
     @property
     def names(self) -> tuple[str, ...]:
         """`layer.table` of every table there is, published or not."""
-        return (*self._contracts, *self._platform)
+        return (*self._contracts, *self._platform, FULL_NAME)
 
     def create(self, connection: duckdb.DuckDBPyConnection, words: frozenset[str] | None) -> None:
         """Creates the views of tables whose name is among `words` (all when None, or when no table's is)."""
@@ -49,6 +50,9 @@ class LakeViews:
             if name in self._contracts:
                 opened = self._as_of(self._lake.table(self._contracts[name]))
                 rows = relation_sql(connection, opened, None, (), f"_dp_{number}")
+                connection.execute(f"CREATE VIEW {_quoted(name)} AS {rows}")
+            elif name == FULL_NAME:
+                rows = reconciliation_sql(connection, self._catalog, self._lake)
                 connection.execute(f"CREATE VIEW {_quoted(name)} AS {rows}")
             else:
                 _create_platform_view(connection, name, self._platform[name])

@@ -29,6 +29,7 @@ class Kind(StrEnum):
     ROWS_QUARANTINED = "rows_quarantined"
     DELIVERY_REFUSED = "delivery_refused"
     KEY_HELD_TWICE = "key_held_twice"
+    NOT_RECONCILED = "not_reconciled"
     FILE_MISSING = "file_missing"
     SOURCE_DOWN = "source_down"
     TABLE_LATE = "table_late"
@@ -62,6 +63,9 @@ ABOUT: Mapping[Kind, About] = {
     Kind.FILE_MISSING: About(_WARNING, "no file was delivered", "A file is missing"),
     Kind.KEY_HELD_TWICE: About(
         _ERROR, "a key is held twice in what is published", "A key is held twice (job `daily_checks`)"
+    ),
+    Kind.NOT_RECONCILED: About(
+        _ERROR, "what came in is not what is published", "Reconciliation differs (check `reconciliation`)"
     ),
     Kind.SOURCE_DOWN: About(_ERROR, "its source gives nothing", "A source is down"),
     Kind.TABLE_LATE: About(_ERROR, "it is late", "A table is late"),

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from dataplatform.contracts.model import WHOLE, Contract, Latency
 from dataplatform.operations.alerts.problem import ONCE, Kind, Problem, problem
+from dataplatform.operations.reconciliation import RECONCILIATION
 from dataplatform.operations.text import count
 from dataplatform.planner.freshness import Freshness, FreshnessState, Promise
 from dataplatform.quality.masking import MASK
@@ -73,6 +74,8 @@ _BLOCKING = {Kind.RULE_FAILED, Kind.DELIVERY_REFUSED}
 def _kind(contract: Contract, verdict: Standing) -> Kind:
     if verdict.status is not Status.FAILED:
         return _KINDS[verdict.status]
+    if verdict.rule == RECONCILIATION:
+        return Kind.NOT_RECONCILED
     if contract.is_partitioned and verdict.partition == WHOLE:  # the daily check speaks of what is published
         return Kind.KEY_HELD_TWICE
     return Kind.DELIVERY_REFUSED if verdict.rule == READABLE else Kind.RULE_FAILED

@@ -11,9 +11,11 @@ import pytest
 from dataplatform.assets.definition import PARTITIONING_TAG, build_assets
 from dataplatform.build import build_definitions
 from dataplatform.contracts.model import Contract, Grain, RuleKind
+from dataplatform.operations.reconciliation import RECONCILIATION
 from dataplatform.planner.freshness import FRESHNESS_CHECK
 from dataplatform.project import Project
 from dataplatform.reports.asset import REPORT_KEY
+from dataplatform.serving.reconciliation import steps
 from dataplatform.settings import Settings
 from dataplatform.warehouse.asset import WAREHOUSE_KEY
 from dataplatform_tests.factory import TableFactory
@@ -86,10 +88,12 @@ def test_without_an_end_date_partitions_follow_today(tmp_path: Path) -> None:
 
 
 def test_there_is_one_check_per_kind_of_rule(shipped: Project, graph: Any) -> None:
+    reconciled = {step.contract.name for step in steps(shipped.catalog)}
     for contract in shipped.catalog:
         checks = {check.name for check in graph.get(key(contract)).check_keys}
         assert (FRESHNESS_CHECK in checks) == (contract.latency is not None)
-        checks.discard(FRESHNESS_CHECK)
+        assert (RECONCILIATION in checks) == (contract.name in reconciled)
+        checks -= {FRESHNESS_CHECK, RECONCILIATION}
         assert {rule.kind.value for rule in contract.rules} <= checks
         assert checks <= {kind.value for kind in RuleKind}
         assert ("delivery" in checks) == (contract.source is not None and contract.source["kind"] == "landing")

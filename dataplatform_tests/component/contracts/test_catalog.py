@@ -214,6 +214,43 @@ def test_a_projection_names_columns_that_exist(shop: TableFactory) -> None:
 
 
 @pytest.mark.parametrize(
+    ("total", "problem"),
+    [
+        ("order_id * unit_price", "there is no column unit_price"),
+        ("sum(order_id)", "Binder Error: WHERE clause cannot contain aggregates!"),
+        ("customer_id", "it is VARCHAR, whose sums are not exact amounts"),
+        ("order_id / 2", "it is DOUBLE, whose sums are not exact amounts"),
+        ("(SELECT 1)", "it must be one expression over the row's own columns"),
+    ],
+)
+def test_what_is_reconciled_is_an_exact_amount_of_the_inputs_rows(shop: TableFactory, total: str, problem: str) -> None:
+    given = {"reconciles": [{"column": "order_count", "with": "orders", "sum": total}]}
+    columns: dict[str, ColumnText] = {"order_count": "BIGINT", **DAY}
+    shop.add("aggregate", "daily_totals", columns, inputs=["orders"], partitioning="day", custom=given)
+
+    assert problems(shop) == [
+        (
+            f"aggregate/daily_totals.yaml: customProperties[reconciles].value[order_count]: {total!r}: {problem}; "
+            "write a sum over columns of orders, such as quantity * unit_price"
+        )
+    ]
+
+
+def test_a_day_cannot_be_reconciled_with_its_month(shop: TableFactory) -> None:
+    count: dict[str, ColumnText] = {"order_count": "BIGINT", **DAY}
+    shop.add("aggregate", "monthly_orders", count, inputs=["orders"], partitioning="month")
+    given = {"reconciles": [{"column": "order_count", "with": "monthly_orders"}]}
+    shop.add("aggregate", "daily_totals", count, inputs=["monthly_orders"], partitioning="day", custom=given)
+
+    assert problems(shop) == [
+        (
+            "aggregate/daily_totals.yaml: customProperties[reconciles].value[order_count]: "
+            "a day holds a part of a month; reconcile a whole period"
+        )
+    ]
+
+
+@pytest.mark.parametrize(
     ("table", "references", "uses", "line"),
     [
         ("orders", "order_id", ["order_id"], "lookup: orders is not a dimension; add the custom property dimension"),

@@ -124,6 +124,12 @@ def inputs(*values: Any) -> Edit:
     return custom(inputs=list(values))
 
 
+def reconciles(changed: dict[str, Any] | None = None, /, **values: Any) -> Edit:
+    """One reconciled column, changed as asked; `changed` are keys of the column itself."""
+    given = {"column": "amount", "with": "raw_shop_orders"} | values
+    return all_edits(custom(reconciles=[given]), column(given["column"], **changed) if changed else custom())
+
+
 def latency(element: str = "orders.business_date", **more: Any) -> Edit:
     promise = {"property": "latency", "value": 26, "unit": "h", "element": element}
     extra = [{"property": key, "value": value} for key, value in more.items()]
@@ -367,6 +373,21 @@ REFUSED: list[tuple[Edit, str]] = [
         all_edits(custom(anomalies={}), unpartitioned()),
         "value: days are compared with the days before them; add partitioning: day, or remove it",
     ),
+    (
+        custom(reconciles=[{"column": "amount", "with": "raw_shop_orders"}]),
+        "cleaned tables quarantine rows, whose amounts are in no sum; write rowPreserving: [<input>]",
+    ),
+    (custom(reconciles={"column": "amount"}), "{'column': 'amount'} names no column; write [{column: …, with: "),
+    (reconciles(column="amont"), "column: there is no column 'amont'; did you mean 'amount'?"),
+    (reconciles(column="share_ratio"), "sums of DOUBLE are not exact; name a column of INTEGER, BIGINT or DECIMAL"),
+    (
+        reconciles({"logicalType": "integer", "physicalType": "BIGINT"}, column="customer_id"),
+        "customer_id is private: its sums are not shown; remove it",
+    ),
+    (reconciles(**{"with": "orders"}), "with: 'orders' is not an input; "),
+    (reconciles(**{"with": "dim_customer"}), "dim_customer is read at window all; name an input of the same period"),
+    (reconciles(sum=3), "sum: the expression that is summed is missing; write it"),
+    (reconciles(total="amount"), "unknown key 'total'; "),
     # columns
     (table(properties=[]), "properties: the table has no columns; list them"),
     (

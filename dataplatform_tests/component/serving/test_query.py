@@ -57,6 +57,7 @@ def test_every_lake_table_is_visible_as_layer_and_table(lake: PublishedLake) -> 
         ("aggregate.daily_sales",),
         ("dimensional.dim_customer",),
         ("dimensional.fact_sales",),
+        ("operations.reconciliation",),
         ("operations.source_schemas",),
         ("operations.table_runs",),
         ("quality.column_profiles",),

@@ -146,6 +146,26 @@ def test_what_was_kept_out_is_a_small_share_of_every_day_and_belongs_to_no_custo
     assert ask("SELECT count(*) FROM quarantine.sales_lines WHERE customer_id IS NOT NULL") == [(0,)]
 
 
+def test_every_row_and_every_penny_that_was_delivered_is_in_every_aggregate(ask: Ask) -> None:
+    sql = """
+        SELECT step, measure, sum(amount_in), sum(amount_out), sum(quarantined), count(*) FILTER (
+            WHERE difference IS DISTINCT FROM 0 OR differs OR is_behind OR NOT is_published)
+        FROM operations.reconciliation WHERE measure <> 'unit_count' GROUP BY ALL
+    """
+    lines = Decimal(541_909 - 1_454)
+    aggregates = ("daily_sales", "daily_country_sales", "monthly_product_sales")
+    assert {(step, measure): amounts for step, measure, *amounts in ask(sql)} == {
+        ("landing -> raw_ledger_sales_lines", "rows"): [541_909, 541_909, 0, 0],
+        ("raw_ledger_sales_lines -> sales_lines", "rows"): [541_909, lines, 1_454, 0],
+        ("sales_lines -> fact_sales", "rows"): [lines, lines, 0, 0],
+        ("sales_lines -> fact_sales", "net_amount"): [NET, NET, 0, 0],
+        **{(f"fact_sales -> {table}", "line_count"): [lines, lines, 0, 0] for table in aggregates},
+        **{(f"fact_sales -> {table}", "net_amount"): [NET, NET, 0, 0] for table in aggregates},
+    }
+    days = "SELECT count(DISTINCT partition) FROM operations.reconciliation WHERE step LIKE 'landing%'"
+    assert ask(days) == [(374,)]
+
+
 def test_no_rule_failed_and_only_known_ones_warn(ask: Ask) -> None:
     sql = "SELECT DISTINCT table_name, rule, status FROM quality.rule_results WHERE status <> 'passed' "
     sql += "AND kind <> 'anomalies' ORDER BY ALL"

@@ -17,6 +17,7 @@ from dataplatform.contracts.model import (
     Grain,
     Input,
     Lookup,
+    Reconciled,
     Rule,
     RuleKind,
     Severity,
@@ -125,11 +126,12 @@ def test_everything_that_decides_the_rows_has_a_fingerprint_of_its_own() -> None
         contract(version="2.0.0", description="Other words.", grain_text="one row"),
         contract(owner="team:others", tags=("shop",), sla={"latency": {"value": 1}}),
         contract(settings={"limit": 5}),
+        contract(reconciles=(Reconciled("amount", "orders", "price"),)),
         contract(path=Path("elsewhere.yaml")),
         with_column(contract(), "label", description="A label.", classification="confidential", unit="GBP"),
         replace(contract(), columns=contract().columns[::-1]),
     ],
-    ids=["words", "promises", "settings", "place", "a column's words", "order"],
+    ids=["words", "promises", "settings", "reconciled amounts", "place", "a column's words", "order"],
 )
 def test_what_only_tells_people_something_leaves_the_fingerprint(changed: Contract) -> None:
     assert fingerprint(changed) == fingerprint(contract())
