@@ -106,17 +106,19 @@ def leaked_slots(patient: Patient) -> Iterator[Finding]:
     storage = patient.instance.event_log_storage
     if not storage.supports_global_concurrency_limits:
         return
-    held: dict[str, list[str]] = {}
+    held: dict[str, set[tuple[str, str]]] = {}
     for pool in sorted(storage.get_concurrency_keys()):
         info = storage.get_concurrency_info(pool)
-        for run_id in [*(slot.run_id for slot in info.claimed_slots), *(step.run_id for step in info.pending_steps)]:
-            held.setdefault(run_id, []).append(pool)
-    for run_id, pools in held.items():
+        steps = [(slot.run_id, slot.step_key) for slot in info.claimed_slots]
+        steps += [(step.run_id, step.step_key) for step in info.pending_steps]
+        for run_id, step in steps:  # one that has its slot is in both
+            held.setdefault(run_id, set()).add((pool, step))
+    for run_id, waiting in held.items():
         run = patient.instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             state = "is forgotten" if run is None else f"ended ({run.status.value})"
-            names = ", ".join(sorted(set(pools)))
-            what = f"run {run_id} {state} and holds {count(len(pools), 'slot')} of {names}"
+            pools = ", ".join(sorted({pool for pool, _ in waiting}))
+            what = f"run {run_id} {state} and holds or awaits {count(len(waiting), 'slot')} of {pools}"
             yield error(Kind.SLOTS_LEAKED, what, "dataplatform doctor --fix", partial(_free, patient.instance, run_id))
 
 
