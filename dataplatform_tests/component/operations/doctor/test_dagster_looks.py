@@ -17,10 +17,12 @@ from dagster._core.test_utils import create_run_for_test
 from dagster._daemon.types import DaemonHeartbeat
 
 from dataplatform.build import build_definitions
+from dataplatform.operations import dead_runs
 from dataplatform.operations.doctor.dagster_looks import agreement
 from dataplatform.operations.doctor.patient import Patient
 from dataplatform.operations.instance import open_instance
 from dataplatform.settings import Settings, utc_now
+from dataplatform_tests import small_shop, victims
 from dataplatform_tests.command import call
 from dataplatform_tests.component.operations.doctor.conftest import kinds, look
 
@@ -139,3 +141,22 @@ def test_a_dead_run_gives_its_slots_back_with_its_end(
     instance.event_log_storage.claim_concurrency_slot("warehouse", run_id, "step")
     assert kinds(settings, "stuck runs", "pool slots", fix=True) == ["run_stuck"]
     assert instance.event_log_storage.get_concurrency_info("warehouse").active_slot_count == 0
+
+
+def test_a_run_killed_in_the_middle_is_found_ended_and_made_up_for(tmp_path: Path) -> None:
+    """Pain 20, with a real `kill -9`: found by the process that its events name."""
+    settings = small_shop.make_shop(tmp_path)
+    with open_instance(settings) as instance:
+        victim = victims.start(settings, "run", output=tmp_path / "output")
+        started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])
+        while victim.wait(0.02) is None:
+            if any(dead_runs._processes(instance, run.run_id) for run in instance.get_runs(started)):
+                break
+        victim.kill()
+        assert instance.get_runs_count(started) == 1
+    found = look(settings, "stuck runs")
+    assert [each.kind.value for each in found.findings] == ["run_stuck"]
+    assert found.findings[0].what.endswith(f"its process {victim.pid} is gone")
+    assert call(settings, "doctor", "--fix", "--exit-code").exit_code == 0
+    assert call(settings, "run").exit_code == 0
+    assert kinds(settings, "stuck runs", "pool slots", "slices") == ["file_missing"]
