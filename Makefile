@@ -47,7 +47,7 @@ format: .venv/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-bench: .venv/.dev
+bench: .venv/.runtime
 	$(BIN)/python bench/bench.py $(ARGS)
 
 soak: .venv/.dev

@@ -14,7 +14,7 @@ from dataplatform.assets.candidates import Candidate, from_function, from_source
 from dataplatform.contracts.model import Contract
 from dataplatform.errors import UnfitValueError
 from dataplatform.lake.platform_tables import PlatformTables
-from dataplatform.lake.table import describe_partitions
+from dataplatform.lake.predicates import describe_partitions
 from dataplatform.quality.audit import Audit, audit
 from dataplatform.quality.context import AuditContext
 from dataplatform.quality.profiles import Profiles, profiles_of

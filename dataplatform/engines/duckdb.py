@@ -17,7 +17,7 @@ from dataplatform.contracts.schema import arrow_schema
 from dataplatform.engines.macros import MACROS
 from dataplatform.engines.session import ROW_ERRORS, Staged
 from dataplatform.errors import ShapeError, UnfitValueError
-from dataplatform.lake.table import predicate
+from dataplatform.lake.predicates import predicate
 
 if TYPE_CHECKING:
     import duckdb

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from dataplatform.errors import OvertakenError
 from dataplatform.lake import journal
 from dataplatform.lake.handles import newest
-from dataplatform.lake.table import create_table, predicate
+from dataplatform.lake.predicates import predicate
+from dataplatform.lake.table import create_table
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -169,6 +169,11 @@ def read_entries(table_folder: Path) -> dict[str, list[Slice]]:
     return found
 
 
+def is_readable(path: Path) -> bool:
+    """Whether the record in a file is whole. FileNotFoundError when it was merged meanwhile."""
+    return _read(path) is not None
+
+
 def forget_after(table_folder: Path, version: int) -> None:
     """Removes what the records say of versions after `version`, which the log does not have and will number again."""
     folder = table_folder / FOLDER

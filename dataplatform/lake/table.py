@@ -16,11 +16,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dataplatform.contracts.model import WHOLE, Contract
+from dataplatform.contracts.model import Contract
 from dataplatform.contracts.schema import arrow_schema
 from dataplatform.errors import OvertakenError, PermanentError
 from dataplatform.lake.handles import Kept, newest
 from dataplatform.lake.holds import SLICES, HeldError, Hold, read_hold, write_hold
+from dataplatform.lake.predicates import describe_partitions, predicate
 from dataplatform.lake.records import State, forget_after, read_state
 
 if TYPE_CHECKING:
@@ -379,36 +380,6 @@ class Lake:
 
     def table(self, contract: Contract) -> LakeTable:
         return LakeTable(contract, self.root / contract.layer / contract.name)
-
-
-def predicate(column: str, partitions: Sequence[str], keys: Sequence[str] = ()) -> str:
-    """The Delta predicate of exactly `partitions`: one range, leaving out what lies between and is not meant.
-
-    Literals are plain quoted strings: delta-rs refuses typed ones.
-    """
-    wanted = sorted(set(partitions))
-    if len(wanted) == 1:
-        return f"{column} = '{wanted[0]}'"
-    if not keys:
-        return f"{column} IN ({_quoted(wanted)})"
-    chosen = set(wanted)
-    between = [key for key in keys if wanted[0] < key < wanted[-1] and key not in chosen]
-    if len(between) > len(wanted):
-        return f"{column} IN ({_quoted(wanted)})"
-    text = f"{column} >= '{wanted[0]}' AND {column} <= '{wanted[-1]}'"
-    return f"{text} AND {column} NOT IN ({_quoted(between)})" if between else text
-
-
-def describe_partitions(partitions: Sequence[str]) -> str:
-    """`2011-01-05`, or `2011-01-05..2011-01-09 (5)`; nothing for an unpartitioned table."""
-    names = sorted(partitions)
-    if not names or names == [WHOLE]:
-        return ""
-    return names[0] if len(names) == 1 else f"{names[0]}..{names[-1]} ({len(names)})"
-
-
-def _quoted(values: Sequence[str]) -> str:
-    return ", ".join(f"'{value}'" for value in values)
 
 
 def _adds_columns(handle: DeltaTable, schema: pa.Schema) -> bool:

@@ -7,6 +7,7 @@ keeps the automation waiting. A run says in its events in which process it works
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -27,23 +28,40 @@ _EVENTS = 200
 """Enough to come upon the process: it is named when the run starts."""
 
 
+@dataclass(frozen=True, slots=True)
+class DeadRun:
+    """A run that stands as unfinished, and why it cannot be at work any more."""
+
+    run_id: str
+    status: str
+    reason: str
+
+
+def dead_runs(instance: dg.DagsterInstance) -> list[DeadRun]:
+    """Every run that is dead now. Changes nothing."""
+    found = []
+    for record in instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED)):
+        reason = _dead(instance, record)
+        if reason is not None:
+            found.append(DeadRun(record.dagster_run.run_id, record.dagster_run.status.value, reason))
+    return found
+
+
 def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Gives every dead run its end: canceled when that was asked for, else failed. Returns their ids."""
-    ended = []
-    for record in instance.get_run_records(dg.RunsFilter(statuses=_UNFINISHED)):
-        run_id = record.dagster_run.run_id
-        reason = _dead(instance, record)
-        if reason is None:
-            continue
-        run = instance.get_run_by_id(run_id)  # asked again: it may have ended well while its process was looked for
-        if run is None or run.is_finished:
-            continue
-        if run.status is dg.DagsterRunStatus.CANCELING:
-            instance.report_run_canceled(run, reason)
-        else:
-            instance.report_run_failed(run, reason)
-        ended.append(run_id)
-    return ended
+    return [dead.run_id for dead in dead_runs(instance) if end_dead_run(instance, dead)]
+
+
+def end_dead_run(instance: dg.DagsterInstance, dead: DeadRun) -> bool:
+    """Gives one dead run its end; whether it was still without one: it may have ended well since it was looked at."""
+    run = instance.get_run_by_id(dead.run_id)
+    if run is None or run.is_finished:
+        return False
+    if run.status is dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, dead.reason)
+    else:
+        instance.report_run_failed(run, dead.reason)
+    return True
 
 
 def _dead(instance: dg.DagsterInstance, record: RunRecord) -> str | None:

@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from dataplatform.contracts.model import WHOLE, Column, Contract, Input, Rule
-from dataplatform.lake.table import Lake, describe_partitions
+from dataplatform.lake.predicates import describe_partitions
+from dataplatform.lake.table import Lake
 from dataplatform.lake.versions import versions
 from dataplatform.operations.text import count, table
 from dataplatform.planner.freshness import freshness

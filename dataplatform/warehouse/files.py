@@ -95,17 +95,25 @@ class WarehouseFiles:
         found = (_NUMBERED.fullmatch(file.name) for file in self.folder.iterdir())
         return sorted((int(match[1]) for match in found if match), reverse=True)
 
-    def _clean(self) -> None:
-        """Removes what a killed refresh left, and files older than those kept."""
+    def leftovers(self) -> list[Path]:
+        """What a killed refresh left, and files older than those kept."""
+        if not self.folder.is_dir():
+            return []
         current = self.current()
         numbers = self._numbers()
         newest = int(_NUMBERED.sub(r"\1", current.name)) if current is not None else max(numbers, default=0)
         kept = {f"warehouse-{n:06d}.duckdb" for n in [n for n in numbers if n <= newest][: KEPT + 1]}
         kept |= {LINK, _LOCK} | {f"{name}{_LOG}" for name in kept}
-        for file in list(self.folder.iterdir()):
+
+        def is_left(file: Path) -> bool:
             foreign_log = file.name.endswith(_LOG) and not file.is_symlink()
-            if file.name.startswith("warehouse") and (file.name not in kept or foreign_log) and not file.is_dir():
-                file.unlink()
+            return file.name.startswith("warehouse") and (file.name not in kept or foreign_log) and not file.is_dir()
+
+        return sorted(file for file in self.folder.iterdir() if is_left(file))
+
+    def _clean(self) -> None:
+        for file in self.leftovers():
+            file.unlink()
 
 
 def _take(lock: TextIO, wait: float) -> None:

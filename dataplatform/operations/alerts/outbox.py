@@ -246,3 +246,17 @@ def open_outbox(data_dir: Path) -> Iterator[Outbox]:
         yield Outbox(connection)
     finally:
         connection.close()
+
+
+@contextmanager
+def read_outbox(data_dir: Path) -> Iterator[Outbox | None]:
+    """The data folder's outbox to look into, without writing anything; None when there is none yet."""
+    path = data_dir / FOLDER / FILE
+    if not path.is_file():
+        yield None
+        return
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+    try:
+        yield Outbox(connection)
+    finally:
+        connection.close()

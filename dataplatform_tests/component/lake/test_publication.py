@@ -15,7 +15,8 @@ import pytest
 from dataplatform.contracts.model import Contract, Grain
 from dataplatform.contracts.schema import arrow_schema
 from dataplatform.errors import OvertakenError, PermanentError
-from dataplatform.lake.table import Lake, LakeTable, Opened, predicate
+from dataplatform.lake.predicates import predicate
+from dataplatform.lake.table import Lake, LakeTable, Opened
 from dataplatform.lake.versions import find_version
 from dataplatform_tests.by_hand import contract
 

@@ -72,7 +72,9 @@ def test_the_code_location_loads_and_nothing_is_complained_of(served: Served) ->
         "loadStatus": "LOADED",
         "locationOrLoadError": {"__typename": "RepositoryLocation"},
     }
-    assert served.greeting == f"the UI will answer at http://127.0.0.1:{served.port}; Ctrl-C stops everything\n"
+    # where runs are retried Dagster notes at its first start that there were none before
+    said = [line for line in served.greeting.splitlines() if "EventLogConsumerDaemon" not in line]
+    assert said == [f"the UI will answer at http://127.0.0.1:{served.port}; Ctrl-C stops everything"]
 
 
 def test_every_table_stands_in_its_layers_group_with_its_owner_and_kinds(
@@ -148,8 +150,10 @@ def test_a_column_says_which_columns_it_is_made_from(assets: dict[str, Any]) -> 
 
 
 def rules_of(check: dict[str, Any]) -> set[str]:
-    entries = by_label(check["executionForLatestMaterialization"]["evaluation"]["metadataEntries"])
-    return {row["rule"] for row in records(entries["rules"])}
+    """The rules a check tells of; none for those that are not judged by rules, such as freshness."""
+    execution = check["executionForLatestMaterialization"]
+    entries = by_label(execution["evaluation"]["metadataEntries"]) if execution else {}
+    return {row["rule"] for row in records(entries["rules"])} if "rules" in entries else set()
 
 
 def test_every_rule_has_its_verdict(assets: dict[str, Any], project: Project) -> None:
@@ -162,7 +166,9 @@ def test_a_rule_that_was_not_kept_is_named_and_its_check_is_no_error(assets: dic
     for node in assets.values():
         for check in node["checks"].values():
             execution = check["executionForLatestMaterialization"]
-            assert execution["evaluation"]["success"] or execution["evaluation"]["severity"] == "WARN"
+            assert (
+                execution is None or execution["evaluation"]["success"] or execution["evaluation"]["severity"] == "WARN"
+            )
     delivered = assets["sales_lines"]["checks"]["table"]["executionForLatestMaterialization"]["evaluation"]
     assert (delivered["success"], delivered["severity"]) == (False, "WARN")
     assert "not kept: repeated" in delivered["description"]

@@ -80,11 +80,13 @@ def test_the_shop_from_a_bucket_equals_the_shop_from_a_folder(
     assert run(settings).startswith("nothing to do: every table is up to date")
 
 
-def test_a_second_run_costs_a_list_for_the_plan_and_one_for_strays(bucket: Bucket, settings: Settings) -> None:
+def test_a_second_run_costs_a_list_for_the_plan_one_for_strays_and_one_for_what_is_told(
+    bucket: Bucket, settings: Settings
+) -> None:
     run(settings)
     bucket.gate.asked.clear()
     run(settings)
-    assert len(bucket.gate.asked) == 2
+    assert len(bucket.gate.asked) == 3
 
 
 def test_a_run_never_asks_for_heads_and_gets_each_file_once(bucket: Bucket, settings: Settings) -> None:
@@ -105,7 +107,7 @@ def test_a_server_that_dies_in_the_middle_of_a_range_costs_only_the_days_that_we
     bucket: Bucket, settings: Settings, tmp_path: Path
 ) -> None:
     """Finished days are published, each other day has its line, and the next run does exactly the rest."""
-    bucket.gate.shut_after = 3 + 2  # the plan's list, the step's two, and two days
+    bucket.gate.shut_after = 4 + 2  # the lists of plan and attempt, the step's two, and two days
     output = run(settings, code=1)
     project = Project.load(settings)
     assert list(project.lake.table(project.catalog.get(RAW)).open().state.slices) == DAYS[:2]
