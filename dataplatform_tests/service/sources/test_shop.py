@@ -80,7 +80,7 @@ def test_the_shop_from_a_bucket_equals_the_shop_from_a_folder(
     assert run(settings).startswith("nothing to do: every table is up to date")
 
 
-def test_a_second_run_costs_a_list_for_the_plan_one_for_strays_and_one_for_what_is_told(
+def test_a_second_run_costs_a_list_each_for_plan_strays_and_alerts(
     bucket: Bucket, settings: Settings
 ) -> None:
     run(settings)
