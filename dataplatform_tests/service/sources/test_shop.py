@@ -80,9 +80,7 @@ def test_the_shop_from_a_bucket_equals_the_shop_from_a_folder(
     assert run(settings).startswith("nothing to do: every table is up to date")
 
 
-def test_a_second_run_costs_a_list_each_for_plan_strays_and_alerts(
-    bucket: Bucket, settings: Settings
-) -> None:
+def test_a_second_run_costs_a_list_each_for_plan_strays_and_alerts(bucket: Bucket, settings: Settings) -> None:
     run(settings)
     bucket.gate.asked.clear()
     run(settings)
