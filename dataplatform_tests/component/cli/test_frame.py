@@ -42,7 +42,7 @@ def test_the_help_of_every_command_has_examples(path: list[str]) -> None:
 def test_a_wrong_command_gets_one_line_with_the_nearest_names() -> None:
     result = call("describ")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == "no command called 'describ'; did you mean describe, restore?\n"
+    assert result.stderr == "no command called 'describ'; did you mean describe, doctor, restore?\n"
 
 
 def test_a_wrong_option_gets_one_line_with_the_nearest_names() -> None:
