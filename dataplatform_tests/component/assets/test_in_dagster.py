@@ -75,7 +75,7 @@ def test_a_preview_masks_private_columns(shop: Project, instance: dg.DagsterInst
 def test_every_rule_is_reported_also_when_all_is_well(shop: Project, instance: dg.DagsterInstance) -> None:
     drop(shop, D1, "1,7,UK,1.5")
     found = checks(materialize(shop, instance, ALL, (D1, D1)), "orders")
-    assert {name: check.passed for name, check in found.items()} == {"rows": True, "keys": True}
+    assert {name: check.passed for name, check in found.items()} == {"rows": True, "keys": True, "reconciliation": True}
     reported = {str(record.data["rule"]): record.data for record in rules(found["rows"])}
     promised = {rule.name for rule in shop.catalog.get("orders").rules_of(*shop_kinds("rows"))}
     assert promised | {"quarantine_share", "row_preserving:raw_shop_orders"} == set(reported)

@@ -144,7 +144,7 @@ def test_a_dead_run_gives_its_slots_back_with_its_end(
 
 
 def test_a_run_killed_in_the_middle_is_found_ended_and_made_up_for(tmp_path: Path) -> None:
-    """Pain 20, with a real `kill -9`: found by the process that its events name."""
+    """Pain 20: with a real `kill -9`, found by the process that its events name."""
     settings = small_shop.make_shop(tmp_path)
     with open_instance(settings) as instance:
         victim = victims.start(settings, "run", output=tmp_path / "output")
